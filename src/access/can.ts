@@ -1,0 +1,79 @@
+import type { MiddlewareHandler } from 'hono'
+import { validate as isUuid } from 'uuid'
+import type { Actor } from '../audit/record.ts'
+import { authenticate } from '../auth/authenticate.ts'
+import type { App, Asked, Env } from '../env.ts'
+import { Problem } from '../http/problem.ts'
+import { type PermissionName, permissionOf, type Reach, type Role } from './permissions.ts'
+
+/** Who asks, what for, and how far they may go: what scope and trail need to know of a request. */
+export type Caller = {
+  id: string
+  role: Role
+  /** The session of the access token. */
+  session: string
+  reach: Reach
+  action: string
+  ip: string
+  userAgent: string | null
+  requestId: string
+}
+
+export type Guarded = { Bindings: Env; Variables: App['Variables'] & { caller: Caller } }
+
+/** What a route's guard lets through: a permission by name, or anyone. `app.ts` refuses a route without one. */
+export const guard = Symbol('guard')
+export type Guard = { [guard]: PermissionName | 'anyone' }
+
+/** What is known of the sender before they have said who they are. */
+export const sender = (c: Asked) => ({
+  ip: c.env.address,
+  userAgent: c.req.header('User-Agent')?.slice(0, 500) ?? null,
+  requestId: c.var.requestId,
+})
+
+/** Marks a route that needs no sign-in. */
+export const anyone = (): MiddlewareHandler<App> & Guard =>
+  Object.assign<MiddlewareHandler<App>, Guard>((_, next) => next(), { [guard]: 'anyone' })
+
+const reads = new Set(['GET', 'HEAD'])
+const idOf = (param: string | undefined) => (isUuid(param) ? param : undefined)
+
+/**
+ * Lets through who is signed in and whose role has the permission, and gives the route its `caller`.
+ * Reads and refusals go into the trail behind the answer; a change writes its row with itself.
+ * @throws {Problem} 401, 403
+ */
+export function can(name: PermissionName): MiddlewareHandler<Guarded> & Guard {
+  const permission = permissionOf(name)
+  const [resource = ''] = name.split(':')
+  const handler: MiddlewareHandler<Guarded> = async (c, next) => {
+    const account = await authenticate(c)
+    const from = sender(c)
+    const actor: Actor = { userId: account.id, role: account.role, ...from }
+    const reach = permission[account.role]
+    const refused = (status: number) =>
+      c.env.audit.add({ ...actor, action: 'auth.denied', resource, resourceId: idOf(c.req.param('id')), status })
+    if (!reach) {
+      refused(403)
+      throw new Problem('forbidden')
+    }
+    c.set('caller', { ...account, reach, action: permission.audit ?? name, ...from })
+    await next()
+    const { status } = c.res
+    if (status === 403 || status === 404) refused(status)
+    else if (reads.has(c.req.method) && permission.audit && status < 400)
+      c.env.audit.add({ ...actor, action: permission.audit, resource, ...c.get('subject'), status })
+  }
+  return Object.assign<MiddlewareHandler<Guarded>, Guard>(handler, { [guard]: name })
+}
+
+type Route = { method: string; path: string; handler: object }
+
+/** The routes, as `METHOD path`, whose first handler is no guard: there must be none. */
+export const unguarded = (routes: Route[]): string[] => {
+  const first = new Map<string, object>()
+  for (const { method, path, handler } of routes)
+    if (method !== 'ALL' && !first.has(`${method} ${path}`)) first.set(`${method} ${path}`, handler)
+  return [...first].flatMap(([route, handler]) => (guard in handler ? [] : [route]))
+}

@@ -1,0 +1,36 @@
+export const roles = ['admin', 'doctor', 'patient'] as const
+export type Role = (typeof roles)[number]
+
+/**
+ * How far a permission goes; `scope.ts` says each as SQL.
+ * `all`: every row. `seen`: what the caller sees. The others are narrower than what the caller sees,
+ * so that going past them is a 403 and not a 404.
+ */
+export type Reach = 'all' | 'seen' | 'added' | 'addedOrIs' | 'addedOrTreats' | 'own'
+
+/** `audit` is the action that using the permission leaves in the trail. */
+export type Permission = { readonly audit?: string } & { readonly [R in Role]?: Reach }
+
+/** Who may do what. One row a permission; a role that is not named may not do it at all. */
+export const permissions = {
+  'account:use': { admin: 'all', doctor: 'all', patient: 'all' },
+  'patients:list': { audit: 'patient.list', admin: 'all', doctor: 'seen', patient: 'seen' },
+  'patients:get': { audit: 'patient.read', admin: 'all', doctor: 'seen', patient: 'seen' },
+  'patients:create': { audit: 'patient.create', admin: 'all', doctor: 'all', patient: 'all' },
+  'patients:update': { audit: 'patient.update', admin: 'all', doctor: 'seen', patient: 'seen' },
+  'patients:delete': { audit: 'patient.delete', admin: 'all', doctor: 'added', patient: 'added' },
+  'patients:restore': { audit: 'patient.restore', admin: 'all' },
+  'doctors:list': { audit: 'doctor.list', admin: 'all', doctor: 'all', patient: 'all' },
+  'doctors:get': { audit: 'doctor.read', admin: 'all', doctor: 'all', patient: 'all' },
+  'doctors:create': { audit: 'doctor.create', admin: 'all' },
+  'doctors:update': { audit: 'doctor.update', admin: 'all', doctor: 'own' },
+  'doctors:delete': { audit: 'doctor.delete', admin: 'all' },
+  'doctors:restore': { audit: 'doctor.restore', admin: 'all' },
+  'mappings:list': { audit: 'mapping.list', admin: 'all', doctor: 'seen', patient: 'seen' },
+  'mappings:get': { audit: 'mapping.read', admin: 'all', doctor: 'seen', patient: 'seen' },
+  'mappings:create': { audit: 'mapping.create', admin: 'all', doctor: 'added', patient: 'addedOrIs' },
+  'mappings:delete': { audit: 'mapping.delete', admin: 'all', doctor: 'addedOrTreats', patient: 'addedOrIs' },
+} as const satisfies Record<string, Permission>
+
+export type PermissionName = keyof typeof permissions
+export const permissionOf = (name: PermissionName): Permission => permissions[name]

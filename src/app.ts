@@ -1,0 +1,35 @@
+import { Hono } from 'hono'
+import { unguarded } from './access/can.ts'
+import { authRoutes } from './auth/routes.ts'
+import { doctorRoutes } from './doctors/routes.ts'
+import type { App } from './env.ts'
+import { answersJson, shareWithOrigins } from './http/api.ts'
+import { headers } from './http/headers.ts'
+import { logRequests } from './http/log.ts'
+import { renderProblem } from './http/render.ts'
+import { allowedMethods, unknownPath } from './http/routing.ts'
+import { mappingRoutes } from './mappings/routes.ts'
+import { operationRoutes } from './operation/routes.ts'
+import { patientRoutes } from './patients/routes.ts'
+
+// A path answers the same with and without a slash at its end.
+const base = new Hono<App>({ strict: false })
+
+base.onError(renderProblem)
+base.notFound(unknownPath)
+base.use(headers, logRequests, shareWithOrigins, allowedMethods(base))
+base.use('/api/*', answersJson)
+
+/** The whole API. Every route begins with the guard that says who may use it. */
+export const app = base
+  .route('/', operationRoutes)
+  .route('/api/auth', authRoutes)
+  .route('/api/patients', patientRoutes)
+  .route('/api/doctors', doctorRoutes)
+  .route('/api', mappingRoutes)
+
+const open = unguarded(app.routes)
+if (open.length > 0) throw new Error(`routes without a guard: ${open.join(', ')}`)
+
+/** For Hono's typed client: `hc<AppType>('http://127.0.0.1:8000')`. */
+export type AppType = typeof app

@@ -1,0 +1,69 @@
+import { and, eq, getTableName, type SQL, sql } from 'drizzle-orm'
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import type { Caller } from '../access/can.ts'
+import type { Db } from '../db/client.ts'
+import { prepared } from '../db/prepared.ts'
+import { insertInto, rowOf, update } from '../db/write.ts'
+import { signed, trail } from './record.ts'
+
+type Columns = Record<string, PgColumn>
+
+/** What is not told as a change: it is the row's own, or said by the trail itself. */
+const untold = new Set(['id', 'createdAt', 'updatedAt', 'createdBy'])
+
+type Recorded<Shape> = {
+  resource: string
+  /** The patient whose data a row is. */
+  patientId?: PgColumn
+  /** Which rows the caller may change: seen, reached and in the right state. */
+  changeable: (shape: Shape) => SQL | undefined
+}
+
+/**
+ * How rows of `table` are inserted and changed: one statement each, which writes the trail too and answers with what
+ * the API shows of the row. The common table expression with the new row has the table's own name, so that the
+ * table's columns mean the new row to what comes after it.
+ */
+export function recorded<Shown extends Columns, Shape extends Record<string, unknown>>(
+  table: PgTable & { id: PgColumn; deletedAt?: PgColumn },
+  shown: Shown,
+  { resource, patientId, changeable }: Recorded<Shape>,
+) {
+  const name = getTableName(table)
+  const fields = Object.entries(shown).filter(([key]) => !untold.has(key))
+  const told = { ...Object.fromEntries(fields), ...(table.deletedAt && { deletedAt: table.deletedAt }) }
+  const about = { resource, fields: told, resourceId: table.id, patientId }
+  const row = sql`${table}`
+
+  const inserting = prepared((db: Db) => {
+    const after = db.$with(name, {}).as(insertInto(table))
+    return db
+      .with(after, trail(db, { ...about, rows: row, changes: 'created' }))
+      .select(shown)
+      .from(table)
+      .prepare('insert')
+  })
+  const updating = prepared((db: Db, shape: Shape) => {
+    const rows = sql`select * from ${table} where ${and(eq(table.id, sql.placeholder('id')), changeable(shape))} for no key update`
+    const before = db.$with('before', {}).as(rows)
+    const after = db.$with(name, {}).as(update(table))
+    return db
+      .with(before, after, trail(db, { ...about, rows: sql`before, ${table}`, changes: 'changed' }))
+      .select(shown)
+      .from(table)
+      .prepare('update')
+  })
+  return {
+    /** The new row. `values` has every field of it but those that PostgreSQL fills in. */
+    async insert(db: Db, caller: Caller, values: Record<string, unknown>) {
+      const [inserted] = await inserting(db, {}).execute({ ...signed(caller, 201), row: rowOf(table, values) })
+      if (!inserted) throw new Error('an insert returned no row')
+      return inserted
+    },
+    /** The changed row, or undefined where `shape` lets the caller change none of this id. What `values` lacks stays. */
+    async update(db: Db, caller: Caller, shape: Shape, id: string, values: Record<string, unknown>, status = 200) {
+      const rows = await updating(db, shape).execute({ ...signed(caller, status), id, row: rowOf(table, values) })
+      return rows[0]
+    },
+  }
+}

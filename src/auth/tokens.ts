@@ -1,0 +1,91 @@
+import { createHmac } from 'node:crypto'
+import { sign, verify } from 'hono/jwt'
+import { v7 as uuid } from 'uuid'
+import { z } from 'zod'
+import type { Config } from '../config.ts'
+
+/** The HMAC keys made of the secrets: one signs, all of them verify, one seals cursors. */
+export type TokenKeys = { sign: CryptoKey; verify: CryptoKey[]; cursor: Uint8Array }
+
+const Claims = z.object({
+  iss: z.string(),
+  aud: z.string(),
+  sub: z.uuid(),
+  sid: z.uuid(),
+  jti: z.string(),
+  typ: z.enum(['access', 'refresh']),
+  iat: z.int(),
+  nbf: z.int().optional(),
+  exp: z.int(),
+})
+export type Claims = z.output<typeof Claims>
+
+/** Imports the secrets once, so that no request pays for it. */
+export async function tokenKeys(config: Config): Promise<TokenKeys> {
+  const secrets = [config.JWT_SECRET, config.JWT_SECRET_PREVIOUS].filter((secret) => secret !== undefined)
+  const keys = await Promise.all(
+    secrets.map((secret) =>
+      crypto.subtle.importKey('raw', new TextEncoder().encode(secret), { name: 'HMAC', hash: 'SHA-256' }, false, [
+        'sign',
+        'verify',
+      ]),
+    ),
+  )
+  const [first] = keys
+  if (!first) throw new Error('no secret to sign with')
+  return { sign: first, verify: keys, cursor: createHmac('sha256', config.JWT_SECRET).update('cursor').digest() }
+}
+
+/** What a token pair says of its session, as it is stored. */
+export type SessionRow = { id: string; userId: string; generation: number; rotatedAt: Date; expiresAt: Date }
+export type TokenPair = { access: string; refresh: string; tokenType: 'Bearer'; expiresIn: number }
+
+const seconds = (time: Date | number) => Math.floor(Number(time) / 1000)
+
+/**
+ * A fresh access token, and the one refresh token of the session's generation: asked twice, it is the same one.
+ * `expiresIn` is in seconds.
+ */
+export async function tokenPair(config: Config, keys: TokenKeys, session: SessionRow): Promise<TokenPair> {
+  const about = { iss: config.JWT_ISSUER, aud: config.JWT_AUDIENCE, sub: session.userId, sid: session.id }
+  const now = seconds(Date.now())
+  const end = seconds(session.expiresAt)
+  const expiresIn = Math.min(config.ACCESS_TOKEN_LIFETIME_MIN * 60, end - now)
+  const rotated = seconds(session.rotatedAt)
+  const refreshEnd = Math.min(rotated + config.REFRESH_TOKEN_LIFETIME_DAYS * 86_400, end)
+  const [access, refresh] = await Promise.all([
+    sign({ ...about, jti: uuid(), typ: 'access', iat: now, exp: now + expiresIn }, keys.sign, 'HS256'),
+    sign(
+      { ...about, jti: `${session.id}.${session.generation}`, typ: 'refresh', iat: rotated, exp: refreshEnd },
+      keys.sign,
+      'HS256',
+    ),
+  ])
+  return { access, refresh, tokenType: 'Bearer', expiresIn }
+}
+
+/** The number in a refresh token's `jti`. */
+export const generationOf = (claims: Claims) => Number(claims.jti.slice(claims.sid.length + 1))
+
+/** Three parts, the last a 256-bit signature in the one base64url form it has (RFC 4648, section 3.5). */
+const canonical = /^[\w-]+\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]$/
+/** Seconds by which another machine's clock may be ahead. Never granted to `exp`. */
+const leeway = 60
+
+/** The claims of `token` where it is one of ours, of this `typ` and still good; undefined otherwise, whatever it is. */
+export async function verifyToken(
+  config: Config,
+  keys: TokenKeys,
+  token: string,
+  typ: Claims['typ'],
+): Promise<Claims | undefined> {
+  if (token.length > 2000 || !canonical.test(token)) return undefined
+  const expected = { alg: 'HS256', iss: config.JWT_ISSUER, aud: config.JWT_AUDIENCE, iat: false, nbf: false } as const
+  for (const key of keys.verify) {
+    const payload = await verify(token, key, expected).catch(() => undefined)
+    const { data: claims } = Claims.safeParse(payload)
+    const latest = seconds(Date.now()) + leeway
+    if (claims?.typ === typ && claims.iat <= latest && (claims.nbf ?? 0) <= latest) return claims
+  }
+  return undefined
+}

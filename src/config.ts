@@ -1,0 +1,78 @@
+import { z } from 'zod'
+
+/** An empty variable means the same as none: `.dev.vars` and compose files cannot leave one out. */
+const unset = (value: unknown) => (value === '' ? undefined : value)
+const optional = <T extends z.ZodType>(schema: T) => z.preprocess(unset, schema.optional())
+const whole = (min: number, max: number, fallback: number) =>
+  z.preprocess(unset, z.coerce.number({ error: 'must be a whole number' }).int().min(min).max(max).default(fallback))
+const oneOf = <const T extends readonly [string, ...string[]]>(values: T, fallback: T[number]) =>
+  z.preprocess(
+    unset,
+    z.enum(values).default(() => fallback),
+  )
+const flag = (fallback: boolean) =>
+  oneOf(['true', 'false'], fallback ? 'true' : 'false').transform((value) => value === 'true')
+const text = (fallback: string) => z.preprocess(unset, z.string().default(fallback))
+const list = <T extends z.ZodType<string, string>>(item: T) =>
+  z
+    .preprocess(unset, z.string().default(''))
+    .transform((value) =>
+      value
+        .split(',')
+        .map((part) => part.trim())
+        .filter(Boolean),
+    )
+    .pipe(z.array(item))
+const secret = z
+  .string({ error: 'is required: set it to at least 32 random bytes, the same on every process' })
+  .refine((value) => new TextEncoder().encode(value).length >= 32, 'must be at least 32 bytes long')
+const origin = z
+  .string()
+  .refine((value) => URL.parse(value)?.origin === value, 'must list origins such as https://app.example.org')
+const network = z.string().regex(/^[0-9a-f.:]+(\/\d{1,3})?$/i, 'must list addresses or networks such as 10.0.0.0/8')
+
+/** Every setting there is. README.md explains them one by one. */
+const Settings = z.object({
+  NODE_ENV: oneOf(['development', 'test', 'production'], 'development'),
+  HOST: text('127.0.0.1'),
+  PORT: whole(0, 65_535, 8000),
+  DATA_DIR: text('.data'),
+  DATABASE_URL: optional(z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' })),
+  DATABASE_POOL_MAX: whole(1, 200, 10),
+  JWT_SECRET: z.preprocess(unset, secret),
+  JWT_SECRET_PREVIOUS: optional(secret),
+  JWT_ISSUER: text('hospital-api'),
+  JWT_AUDIENCE: text('hospital-api'),
+  ACCESS_TOKEN_LIFETIME_MIN: whole(1, 1440, 30),
+  REFRESH_TOKEN_LIFETIME_DAYS: whole(1, 365, 1),
+  SESSION_LIFETIME_DAYS: whole(1, 3650, 30),
+  PASSWORD_MIN_LENGTH: whole(8, 64, 8),
+  FIRST_USER_IS_ADMIN: flag(true),
+  REGISTRATION: oneOf(['open', 'closed'], 'open'),
+  TRUST_PROXY: list(network),
+  CORS_ORIGINS: list(origin),
+  LOG_LEVEL: oneOf(['debug', 'info', 'warn', 'error', 'silent'], 'info'),
+})
+
+export type Config = Readonly<z.output<typeof Settings>>
+
+/** Settings that cannot be used. The message names each and says what it must be; it never repeats a value. */
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+}
+
+/**
+ * The settings in `source`, checked once and all at once.
+ * @throws {ConfigError} naming every setting at fault
+ */
+export function readConfig(source: Record<string, unknown>): Config {
+  const result = Settings.safeParse(source)
+  const faults = result.error?.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`) ?? []
+  if (source.NODE_ENV === 'production' && !source.DATABASE_URL)
+    faults.push(
+      '  DATABASE_URL: is required in production, where the embedded database is not used: postgres://user:password@host:5432/database',
+    )
+  if (!result.success || faults.length > 0)
+    throw new ConfigError(`Some settings need your attention:\n${faults.join('\n')}`)
+  return result.data
+}

@@ -1,0 +1,17 @@
+import { integer, timestamp, uuid } from 'drizzle-orm/pg-core'
+
+/** A UUIDv7 made by the application. */
+export const id = () => uuid('id').primaryKey()
+
+/** A moment, kept to the millisecond: what a client is shown is exactly what is stored and compared. */
+export const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' })
+
+/** When a row came to be and last changed, and how often: `version` is what an ETag is made of. */
+export const history = () => ({
+  createdAt: instant('created_at').notNull().defaultNow(),
+  updatedAt: instant('updated_at').notNull().defaultNow(),
+  version: integer('version').notNull().default(1),
+})
+
+/** Set while a row is deleted: it is hidden everywhere and nothing of it is lost. */
+export const deletedAt = () => instant('deleted_at')

@@ -1,0 +1,64 @@
+import { existsSync } from 'node:fs'
+import { mkdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { PGlite } from '@electric-sql/pglite'
+import { btree_gist } from '@electric-sql/pglite/contrib/btree_gist'
+import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
+import { unaccent } from '@electric-sql/pglite/contrib/unaccent'
+import { PGLiteSocketServer } from '@electric-sql/pglite-socket'
+
+/** The folder is another process's. */
+export class FolderInUse extends Error {
+  override name = 'FolderInUse'
+}
+
+/**
+ * Holds `file` for this process alone. PGlite has no lock of its own, and two on one folder lose what both wrote.
+ * SQLite's is the operating system's: it ends with the process, however that ends, and cannot be taken from a live one.
+ */
+function lock(file: string): DatabaseSync {
+  const held = new DatabaseSync(file)
+  try {
+    held.exec('pragma busy_timeout = 0; begin exclusive')
+    return held
+  } catch (error) {
+    held.close()
+    throw error instanceof Error && error.message.includes('locked') ? new FolderInUse(file) : error
+  }
+}
+
+const extensions = { btree_gist, pg_trgm, unaccent }
+
+/** A PostgreSQL in WebAssembly on `127.0.0.1:port`, for trying out and developing. */
+export type Embedded = { url: string; stop(): Promise<void> }
+
+/**
+ * Opens the database in `folder`, making it when there is none, and serves it to `postgres://` clients.
+ * `port` 0 takes a free one.
+ * @throws {FolderInUse} where another process has it open
+ */
+export async function startEmbedded(folder: string, port = 0): Promise<Embedded> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const held = lock(join(folder, 'lock'))
+  const data = join(folder, 'postgres')
+  if (!existsSync(data)) {
+    // A kill half-way through the making leaves a folder that cannot be opened: it becomes ours only when it is whole.
+    const unfinished = join(folder, 'postgres.new')
+    await rm(unfinished, { recursive: true, force: true })
+    const made = await PGlite.create(unfinished, { extensions })
+    await made.close()
+    await rename(unfinished, data)
+  }
+  const db = await PGlite.create(data, { extensions })
+  const server = new PGLiteSocketServer({ db, host: '127.0.0.1', port, maxConnections: 100 })
+  await server.start()
+  return {
+    url: `postgres://postgres@${server.getServerConn()}/postgres`,
+    async stop() {
+      await server.stop()
+      await db.close()
+      held.close()
+    },
+  }
+}

@@ -1,0 +1,43 @@
+import { DrizzleQueryError } from 'drizzle-orm'
+import { invalid, Problem } from '../http/problem.ts'
+
+/** What each constraint means to the one who ran into it. */
+const constraints: Record<string, () => Problem> = {
+  users_email_key: () => new Problem('conflict', { detail: 'An account with this e-mail address exists already.' }),
+  patients_user_id_key: () => new Problem('conflict', { detail: 'This account is linked to a patient already.' }),
+  doctors_email_key: () => new Problem('conflict', { detail: 'A doctor with this e-mail address exists already.' }),
+  doctors_license_number_key: () =>
+    new Problem('conflict', { detail: 'A doctor with this licence number exists already.' }),
+  doctors_user_id_key: () => new Problem('conflict', { detail: 'This account is linked to a doctor already.' }),
+  mappings_patient_id_doctor_id_key: () => new Problem('conflict', { detail: 'This patient has this doctor already.' }),
+  doctors_account_fkey: () => invalid('userId', 'must be an account of role doctor'),
+}
+
+const unavailable = (cause: unknown) => new Problem('unavailable', { cause, headers: { 'Retry-After': '1' } })
+
+/** SQLSTATE classes and codes, and the driver's own codes, that mean "not now" and not "never". */
+const passing =
+  /^(08...|53...|57P0.|57014|40001|40P01|CONNECT\w*|E(CONN\w+|PIPE|HOSTUNREACH|TIMEDOUT|AI_AGAIN|NOTFOUND))$/
+/** Data that a column cannot hold (PostgreSQL, appendix A, class 22) and that validation let through. */
+const unstorable = /^22...$/
+
+const codeOf = (error: unknown): { code: string; constraint?: string } | undefined => {
+  const cause = error instanceof DrizzleQueryError ? error.cause : error
+  if (!(cause instanceof Error) || !('code' in cause) || typeof cause.code !== 'string') return undefined
+  const constraint =
+    'constraint_name' in cause && typeof cause.constraint_name === 'string' ? cause.constraint_name : ''
+  return { code: cause.code, constraint }
+}
+
+/** The problem that a failure of the database is to the caller, or undefined where it is a fault of ours. */
+export function databaseProblem(error: unknown): Problem | undefined {
+  const failure = codeOf(error)
+  if (!failure) return undefined
+  if (failure.constraint && constraints[failure.constraint]) return constraints[failure.constraint]?.()
+  if (passing.test(failure.code)) return unavailable(causeWithoutQuery(error))
+  if (unstorable.test(failure.code)) return invalid('', 'holds a value that cannot be stored', 'unstorable')
+  return new Problem('internal', { cause: causeWithoutQuery(error) })
+}
+
+/** Drizzle puts the statement and its parameters into the message: only the driver's own error may be logged. */
+const causeWithoutQuery = (error: unknown) => (error instanceof DrizzleQueryError ? error.cause : error)

@@ -1,0 +1,74 @@
+import { type AnyColumn, and, asc, desc, type SQL, sql } from 'drizzle-orm'
+import type { Db } from './client.ts'
+import { prepared } from './prepared.ts'
+
+/** How a list can be ordered. `key` is never null; `type` is the PostgreSQL type that its text is read back as. */
+export type Order = { key: SQL | AnyColumn; id: AnyColumn; type: 'text' | 'date' | 'timestamptz' | 'int' }
+
+/** A row's place in the order of a list: the text of its sort key, and its id. */
+export type Place = { key: string; id: string }
+
+/** Which page: at most `limit` rows from behind `place`, by `sort`, which a leading `-` turns round. */
+export type PageRequest<Sort extends string> = { limit: number; sort: Sort | `-${Sort}`; place: Place | undefined }
+
+/** A list of some filters, to be read a page at a time. */
+export type Pages<Row, Sort extends string> = {
+  read(page: PageRequest<Sort>): Promise<Row[]>
+  count(): Promise<number>
+}
+
+/** What a page's statement is made with. `place` is to be selected beside the row; the parameter `limit` is its limit. */
+type Parts = { where: SQL | undefined; orderBy: SQL[]; place: { cursorKey: SQL.Aliased<string> } }
+
+type Runs<Result> = { execute(parameters: Record<string, unknown>): Promise<Result> }
+
+type Listing<Row, Sort extends string, Filters> = {
+  orders: Record<Sort, Order>
+  /** The rows that the filters leave. Scope is one of them. */
+  where: (filters: Filters) => SQL | undefined
+  page: (db: Db, parts: Parts) => Runs<Row[]>
+  count: (db: Db, where: SQL | undefined) => Runs<{ count: number }[]>
+}
+
+/**
+ * A list by keyset: each page begins behind the last row of the one before, so that no page costs more than the first,
+ * and rows that come and go make it neither skip nor repeat. Returns how to read it with the values of its filters.
+ */
+export function pages<Row, Sort extends string, Filters extends Record<string, unknown>>(
+  listing: Listing<Row, Sort, Filters>,
+) {
+  type Shape = { filters: Filters; sort: Sort; descending: boolean; after: boolean }
+  const pageOf = prepared((db: Db, { filters, sort, descending, after }: Shape) => {
+    const { key, id, type } = listing.orders[sort]
+    const [direction, beyond] = descending ? [desc, sql`<`] : [asc, sql`>`]
+    const behind = sql`(${key}, ${id}) ${beyond} (${sql.placeholder('placeKey')}::${sql.raw(type)}, ${sql.placeholder('placeId')}::uuid)`
+    return listing.page(db, {
+      where: and(listing.where(filters), after ? behind : undefined),
+      orderBy: [direction(key), direction(id)],
+      place: { cursorKey: sql<string>`${key}::text`.as('cursor_key') },
+    })
+  })
+  const countOf = prepared((db: Db, filters: Filters) => listing.count(db, listing.where(filters)))
+
+  return (db: Db, filters: Filters, parameters: Record<string, unknown>): Pages<Row, Sort> => ({
+    read({ limit, sort, place }) {
+      const descending = sort.startsWith('-')
+      const name = isSort(listing.orders, descending ? sort.slice(1) : sort)
+      return pageOf(db, { filters, sort: name, descending, after: place !== undefined }).execute({
+        ...parameters,
+        limit,
+        placeKey: place?.key,
+        placeId: place?.id,
+      })
+    },
+    async count() {
+      const [row] = await countOf(db, filters).execute(parameters)
+      return row?.count ?? 0
+    },
+  })
+}
+
+const isSort = <Sort extends string>(orders: Record<Sort, Order>, name: string): Sort => {
+  for (const sort in orders) if (sort === name) return sort
+  throw new Error('no such order')
+}

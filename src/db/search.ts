@@ -1,0 +1,18 @@
+import { type AnyColumn, or, sql } from 'drizzle-orm'
+
+/** Text as people compare names: without case and accents. In byte order, which no upgrade of an operating system changes. */
+export const folded = (column: AnyColumn) => sql`(fold(${column}) collate "C")`
+
+/** The row's folded `search` text holds the parameter `q`, taken literally. The sub-select folds it once, not once a row. */
+export const found = (search: AnyColumn) => sql`${search} like (select containing(fold(${sql.placeholder('q')})))`
+
+/** The row's phone number holds the digits of `q`. Asked only where `q` is nothing but a phone number's characters. */
+export const calls = (phone: AnyColumn) => sql`${phone} like (select containing(${sql.placeholder('digits')}))`
+
+/** `q` as it may stand in a phone number, or undefined where it is no part of one. */
+export const digitsOf = (q: string | undefined): string | undefined =>
+  q && /^[+\d\s.\-()[\]]*\d[\d\s.\-()[\]]*$/.test(q) ? q.replace(/[^+\d]/g, '') : undefined
+
+/** @see found, calls */
+export const matches = (search: AnyColumn, phone?: AnyColumn) =>
+  phone ? or(found(search), calls(phone)) : found(search)

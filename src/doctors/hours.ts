@@ -1,0 +1,40 @@
+import { z } from 'zod'
+
+const days = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
+const from = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a time such as 09:00')
+const to = z.string().regex(/^(([01]\d|2[0-3]):[0-5]\d|24:00)$/, 'must be a time such as 17:00, at most 24:00')
+
+const span = z
+  .strictObject({ day: z.enum(days), from, to })
+  .refine((value) => value.from < value.to, { error: 'must be after from', path: ['to'] })
+
+/** Spans of the week in which a doctor can be booked. Touching ones are fine, overlapping ones are not. */
+export const workingHours = z
+  .array(span)
+  .max(100)
+  .superRefine((spans, ctx) => {
+    const order = spans
+      .map((value, index) => ({ ...value, index }))
+      .sort((a, b) => a.day.localeCompare(b.day) || a.from.localeCompare(b.from))
+    order.forEach((value, i) => {
+      const before = order[i - 1]
+      if (before?.day === value.day && value.from < before.to)
+        ctx.addIssue({ code: 'custom', path: [value.index], message: `overlaps ${before.from}–${before.to}` })
+    })
+  })
+export type WorkingHours = z.output<typeof workingHours>
+
+const isZone = (name: string) => {
+  try {
+    return Boolean(new Intl.DateTimeFormat('en', { timeZone: name }))
+  } catch {
+    return false
+  }
+}
+
+/** An IANA time zone by name; an offset such as `+02:00`, which Intl would take, is none. */
+export const timeZone = z
+  .string()
+  .max(64)
+  .regex(/^[A-Za-z]/, 'must be an IANA time zone such as Europe/Berlin')
+  .refine(isZone, 'must be an IANA time zone such as Europe/Berlin')

@@ -1,0 +1,107 @@
+import { and, count, eq, isNotNull, sql } from 'drizzle-orm'
+import { v7 as uuid } from 'uuid'
+import type { z } from 'zod'
+import type { Caller } from '../access/can.ts'
+import type { Reach } from '../access/permissions.ts'
+import { live, permitted } from '../access/scope.ts'
+import { recorded } from '../audit/change.ts'
+import type { Db } from '../db/client.ts'
+import { pages } from '../db/pages.ts'
+import { prepared } from '../db/prepared.ts'
+import { folded, found } from '../db/search.ts'
+import { Problem } from '../http/problem.ts'
+import { type DoctorPatch, type DoctorQuery, doctors, shownDoctor, type WholeDoctor } from './schema.ts'
+
+const { placeholder } = sql
+
+const oneDoctor = prepared((db: Db) =>
+  db
+    .select(shownDoctor)
+    .from(doctors)
+    .where(and(eq(doctors.id, placeholder('id')), live(doctors)))
+    .prepare('doctor'),
+)
+
+/** @throws {Problem} 404 */
+export async function getDoctor(db: Db, id: string) {
+  const [row] = await oneDoctor(db, {}).execute({ id })
+  if (!row) throw new Problem('not-found')
+  return row
+}
+
+type Filters = { q: boolean; specialization: boolean }
+
+const doctorPages = pages({
+  orders: {
+    name: { key: folded(doctors.name), type: 'text', id: doctors.id },
+    createdAt: { key: doctors.createdAt, type: 'timestamptz', id: doctors.id },
+    experienceYears: { key: sql`coalesce(${doctors.experienceYears}, -1)`, type: 'int', id: doctors.id },
+  },
+  where: (filters: Filters) =>
+    and(
+      live(doctors),
+      filters.q ? found(doctors.search) : undefined,
+      filters.specialization
+        ? eq(folded(doctors.specialization), sql`fold(${placeholder('specialization')})`)
+        : undefined,
+    ),
+  page: (db, { where, orderBy, place }) =>
+    db
+      .select({ ...shownDoctor, ...place })
+      .from(doctors)
+      .where(where)
+      .orderBy(...orderBy)
+      .limit(placeholder('limit'))
+      .prepare('doctors'),
+  count: (db, where) => db.select({ count: count() }).from(doctors).where(where).prepare('doctors_count'),
+})
+
+type Query = Pick<z.output<typeof DoctorQuery>, 'q' | 'specialization'>
+
+/** The doctors that `query` asks for: everyone who is signed in sees them. */
+export const listDoctors = (db: Db, { q, specialization }: Query) =>
+  doctorPages(db, { q: q !== undefined, specialization: specialization !== undefined }, { q, specialization })
+
+type Scope = { reach: Reach; deleted?: boolean }
+const records = recorded(doctors, shownDoctor, {
+  resource: 'doctor',
+  changeable: ({ reach, deleted }: Scope) =>
+    and(deleted ? isNotNull(doctors.deletedAt) : live(doctors), permitted(reach)),
+})
+
+/** Why a doctor was not changed: there is none (404), not the caller's to change (403), or not in the right state (409). */
+async function refusal(db: Db, caller: Caller, id: string): Promise<Problem> {
+  await getDoctor(db, id)
+  return caller.reach === 'all'
+    ? new Problem('conflict', { detail: 'The doctor is not in a state in which this can be done.' })
+    : new Problem('forbidden')
+}
+
+/** @throws {Problem} 400 over `userId`, 409 where the e-mail, the licence or the account is another doctor's */
+export const createDoctor = (db: Db, caller: Caller, values: z.output<typeof WholeDoctor>) =>
+  records.insert(db, caller, { ...values, userId: values.userId ?? null, id: uuid() })
+
+/**
+ * Sets what `values` has and leaves the rest.
+ * @throws {Problem} 400 and 403 over `userId`, 404, 403, 409
+ */
+export async function changeDoctor(db: Db, caller: Caller, id: string, values: z.output<typeof DoctorPatch>) {
+  if (values.userId !== undefined && caller.role !== 'admin')
+    throw new Problem('forbidden', { detail: 'Only an administrator may set userId.' })
+  const row = await records.update(db, caller, { reach: caller.reach }, id, values)
+  if (!row) throw await refusal(db, caller, id)
+  return row
+}
+
+/** @throws {Problem} 404 */
+export async function deleteDoctor(db: Db, caller: Caller, id: string): Promise<void> {
+  const row = await records.update(db, caller, { reach: caller.reach }, id, { deletedAt: new Date() }, 204)
+  if (!row) throw await refusal(db, caller, id)
+}
+
+/** @throws {Problem} 404, 409 where it is not deleted, or another has its e-mail, licence or account by now */
+export async function restoreDoctor(db: Db, caller: Caller, id: string) {
+  const row = await records.update(db, caller, { reach: caller.reach, deleted: true }, id, { deletedAt: null })
+  if (!row) throw await refusal(db, caller, id)
+  return row
+}

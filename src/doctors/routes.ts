@@ -1,0 +1,53 @@
+import { type Context, Hono } from 'hono'
+import { can, type Guarded } from '../access/can.ts'
+import { ById } from '../http/fields.ts'
+import { answerPage, readPage } from '../http/page.ts'
+import { valid } from '../http/valid.ts'
+import { changeDoctor, createDoctor, deleteDoctor, getDoctor, listDoctors, restoreDoctor } from './queries.ts'
+import { DoctorPatch, DoctorQuery, WholeDoctor } from './schema.ts'
+
+/** @throws {Problem} 404 where there is no doctor of the id in the path */
+const exists = (c: Context<Guarded, '/:id'>) => getDoctor(c.env.db, c.req.param('id'))
+
+export const doctorRoutes = new Hono()
+  .get('/', can('doctors:list'), valid('query', DoctorQuery), async (c) => {
+    const query = c.req.valid('query')
+    return answerPage(c, await readPage(c, query, listDoctors(c.env.db, query)))
+  })
+  .post('/', can('doctors:create'), valid('json', WholeDoctor), async (c) => {
+    const doctor = await createDoctor(c.env.db, c.var.caller, c.req.valid('json'))
+    return c.json(doctor, 201, { Location: `/api/doctors/${doctor.id}` })
+  })
+  .get('/:id', can('doctors:get'), valid('param', ById), async (c) => {
+    const doctor = await getDoctor(c.env.db, c.req.valid('param').id)
+    c.set('subject', { resourceId: doctor.id })
+    return c.json(doctor, 200)
+  })
+  .put(
+    '/:id',
+    can('doctors:update'),
+    valid('param', ById),
+    valid('json', WholeDoctor, { first: exists }),
+    async (c) => {
+      // Outside an administrator's body the link stays; in one, an absent field is a cleared one.
+      const cleared = c.var.caller.role === 'admin' ? { userId: null } : {}
+      return c.json(
+        await changeDoctor(c.env.db, c.var.caller, c.req.valid('param').id, { ...cleared, ...c.req.valid('json') }),
+        200,
+      )
+    },
+  )
+  .patch(
+    '/:id',
+    can('doctors:update'),
+    valid('param', ById),
+    valid('json', DoctorPatch, { first: exists }),
+    async (c) => c.json(await changeDoctor(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json')), 200),
+  )
+  .delete('/:id', can('doctors:delete'), valid('param', ById), async (c) => {
+    await deleteDoctor(c.env.db, c.var.caller, c.req.valid('param').id)
+    return c.body(null, 204)
+  })
+  .post('/:id/restore', can('doctors:restore'), valid('param', ById), async (c) =>
+    c.json(await restoreDoctor(c.env.db, c.var.caller, c.req.valid('param').id), 200),
+  )

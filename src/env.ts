@@ -1,0 +1,30 @@
+import type { HonoRequest } from 'hono'
+import type { Caller } from './access/can.ts'
+import type { Audit, Subject } from './audit/record.ts'
+import type { Sessions } from './auth/authenticate.ts'
+import type { PasswordHasher } from './auth/passwords.ts'
+import type { TokenKeys } from './auth/tokens.ts'
+import type { Config } from './config.ts'
+import type { Db } from './db/client.ts'
+import type { Log } from './http/log.ts'
+
+/** All that a request may use. `node.ts` and `worker.ts` make it; nothing else reads the environment. */
+export type Env = {
+  config: Config
+  db: Db
+  keys: TokenKeys
+  passwords: PasswordHasher
+  sessions: Sessions
+  audit: Audit
+  log: Log
+  /** The client's address, as far as the entry can vouch for it. */
+  address: string
+  /** Whether the client speaks https, as far as the entry can vouch for it. */
+  secure: boolean
+}
+
+/** What every route has. `can()` sets the caller; a route that reads patients' data names them as the subject of its trail. */
+export type App = { Bindings: Env; Variables: { requestId: string; caller?: Caller; subject?: Subject } }
+
+/** The part of a context that is the same for every route, whatever its guards have added to it. */
+export type Asked = { env: Env; req: HonoRequest; var: { requestId: string } }

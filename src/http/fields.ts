@@ -1,0 +1,54 @@
+import { z } from 'zod'
+
+/** PostgreSQL stores no NUL, UTF-8 no lone surrogate: they would fail, or turn two values into one. */
+const storable = z.string().refine((value) => value.isWellFormed() && !value.includes('\0'), {
+  error: 'must not contain NUL or half a surrogate pair',
+  abort: true,
+})
+
+const codePoints = (value: string) => (value.length < 2 ? value.length : [...value].length)
+
+/** Counts characters as a reader would (code points), unlike `.max()`, which counts UTF-16 units. */
+const atMost = (max: number) => (ctx: z.core.ParsePayload<string>) => {
+  if (ctx.value.length > max && codePoints(ctx.value) > max)
+    ctx.issues.push({
+      code: 'too_big',
+      origin: 'string',
+      maximum: max,
+      input: ctx.value,
+      message: `must be at most ${max} characters long`,
+    })
+}
+
+/** Text of 1 to `max` characters, trimmed, in Unicode NFC. */
+export const text = (max: number) =>
+  storable.trim().normalize('NFC').min(1, 'must not be blank').check(atMost(max)).meta({ maxLength: max })
+
+/** An optional field: null clears it, and so does a blank string. */
+export const optional = <T extends z.ZodType>(schema: T) =>
+  z.preprocess((value) => (typeof value === 'string' && value.trim() === '' ? null : value), schema.nullable())
+
+/** An e-mail address of at most 254 characters, lower-cased. */
+export const email = storable.trim().toLowerCase().max(254, 'must be at most 254 characters long').check(z.email())
+
+/** A password as typed: NFC, never trimmed. What it may be is checked where one is set. */
+export const password = storable.normalize('NFC').min(1).check(atMost(256)).meta({ maxLength: 256 })
+
+/** A token of ours, which is ASCII. */
+export const token = z.string().min(1).max(2000)
+
+export const id = z.uuid().toLowerCase()
+
+/** E.164, after spaces, dots, dashes and brackets are taken out. */
+export const phone = storable
+  .transform((value) => value.replace(/[\s.\-()[\]]/g, ''))
+  .pipe(z.string().regex(/^\+[1-9]\d{1,14}$/, 'must be an international number that begins with +'))
+
+/** A day in the past, from 1900-01-01 to today (UTC). */
+export const pastDay = z.iso
+  .date()
+  .refine((day) => day >= '1900-01-01', 'must not be before 1900')
+  .refine((day) => day <= new Date().toISOString().slice(0, 10), 'must not be in the future')
+
+/** A path's `{id}`. */
+export const ById = z.object({ id })

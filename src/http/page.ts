@@ -1,0 +1,108 @@
+import { Buffer } from 'node:buffer'
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { Context } from 'hono'
+import { z } from 'zod'
+import type { Guarded } from '../access/can.ts'
+import type { Pages, Place } from '../db/pages.ts'
+import type { Asked } from '../env.ts'
+import { invalid } from './problem.ts'
+
+/** The query of a list: `filters`, what every list takes, and its `sorts`, which a leading `-` turns round. */
+export const listQuery = <Filters extends z.ZodRawShape, const Sort extends string>(
+  filters: Filters,
+  sorts: readonly Sort[],
+) =>
+  z.strictObject({
+    ...filters,
+    limit: z
+      .string()
+      .regex(/^\d{1,3}$/, 'must be a whole number from 1 to 100')
+      .transform(Number)
+      .pipe(z.int().min(1).max(100))
+      .default(50),
+    cursor: z.string().max(2000).optional(),
+    count: z.enum(['true', 'false']).optional(),
+    sort: z.enum(sorts.flatMap((name): (Sort | `-${Sort}`)[] => [name, `-${name}`])).optional(),
+  })
+
+/** The query of a list in the one order there is: newest first. */
+export const plainQuery = <Filters extends z.ZodRawShape>(filters: Filters) =>
+  listQuery(filters, []).omit({ sort: true })
+
+type Query<Sort extends string> = {
+  limit: number
+  cursor?: string | undefined
+  count?: string | undefined
+  sort?: Sort | `-${Sort}` | undefined
+}
+
+/** The list that a request is about: its path and filters, however they are ordered, whatever the page. */
+const listOf = (url: URL): string => {
+  const filters = new URLSearchParams(url.search)
+  for (const name of ['cursor', 'limit', 'count']) filters.delete(name)
+  filters.sort()
+  return `${url.pathname.replace(/\/$/, '')}?${filters}`
+}
+
+const sealLength = 16
+/** Ties a place to one list of this installation: a cursor of another list, or a made-up one, is refused. */
+const seal = (c: Asked, place: string): Buffer =>
+  createHmac('sha256', c.env.keys.cursor)
+    .update(`${listOf(new URL(c.req.url))}\n${place}`)
+    .digest()
+    .subarray(0, sealLength)
+
+const cursorOf = (c: Asked, { id, key }: Place): string => {
+  const place = `${id}\n${key}`
+  return Buffer.concat([seal(c, place), Buffer.from(place)]).toString('base64url')
+}
+
+const placeOf = (c: Asked, cursor: string): Place => {
+  const bytes = Buffer.from(cursor, 'base64url')
+  const place = bytes.subarray(sealLength).toString()
+  if (bytes.length <= sealLength || !timingSafeEqual(bytes.subarray(0, sealLength), seal(c, place)))
+    throw invalid('cursor', 'is not a cursor of this list')
+  const end = place.indexOf('\n')
+  return { id: place.slice(0, end), key: place.slice(end + 1) }
+}
+
+/** One page as read: the rows it shows, and where the next begins. */
+type Read<Row> = { rows: Row[]; next: string | null; count: number | undefined }
+
+/**
+ * Reads the page of `list` that `query` asks for, newest first where it says no order.
+ * @throws {Problem} 400 where the cursor was not given out for this very list
+ */
+export async function readPage<Row extends { id: string; cursorKey: string }, Sort extends string>(
+  c: Asked,
+  query: Query<Sort | 'createdAt'>,
+  list: Pages<Row, Sort | 'createdAt'>,
+): Promise<Read<Row>> {
+  const place = query.cursor === undefined ? undefined : placeOf(c, query.cursor)
+  const [rows, count] = await Promise.all([
+    // One row more than is shown tells whether there is a next page.
+    list.read({ limit: query.limit + 1, sort: query.sort ?? '-createdAt', place }),
+    query.count === 'true' ? list.count() : undefined,
+  ])
+  const shown = rows.slice(0, query.limit)
+  const last = rows.length > query.limit ? shown.at(-1) : undefined
+  return { rows: shown, next: last ? nextOf(c, { id: last.id, key: last.cursorKey }) : null, count }
+}
+
+/** Answers with a page. `patientOf` names the patient whose data a row shows, for the trail. */
+export function answerPage<Row extends { cursorKey: string }>(
+  c: Context<Guarded>,
+  { rows, next, count }: Read<Row>,
+  patientOf?: (row: Row) => string,
+) {
+  if (next) c.header('Link', `<${next}>; rel="next"`)
+  if (patientOf) c.set('subject', { patientIds: [...new Set(rows.map(patientOf))] })
+  const results = rows.map(({ cursorKey: _, ...row }) => row)
+  return c.json({ results, next, ...(count !== undefined && { count }) }, 200)
+}
+
+const nextOf = (c: Asked, place: Place): string => {
+  const url = new URL(c.req.url)
+  url.searchParams.set('cursor', cursorOf(c, place))
+  return url.pathname + url.search
+}

@@ -1,0 +1,73 @@
+import { type Context, Hono } from 'hono'
+import { can, type Guarded } from '../access/can.ts'
+import { ById } from '../http/fields.ts'
+import { answerPage, plainQuery, readPage } from '../http/page.ts'
+import { valid } from '../http/valid.ts'
+import {
+  createMapping,
+  deleteMapping,
+  listDoctorsOf,
+  listMappings,
+  listPatientsOf,
+  needDoctor,
+  needPatient,
+} from './queries.ts'
+import { MappingQuery, NewMapping } from './schema.ts'
+
+/** @throws {Problem} 404 where the caller does not see the patient in the path */
+const seesPatient = (c: Context<Guarded, '/:id'>) => needPatient(c.env.db, c.var.caller, c.req.param('id'))
+/** @throws {Problem} 404 where there is no doctor of the id in the path */
+const doctorExists = (c: Context<Guarded, '/:id'>) => needDoctor(c.env.db, c.req.param('id'))
+
+export const mappingRoutes = new Hono()
+  .get('/mappings', can('mappings:list'), valid('query', MappingQuery), async (c) => {
+    const query = c.req.valid('query')
+    const read = await readPage(c, query, listMappings(c.env.db, c.var.caller, query))
+    return answerPage(c, read, (row) => row.patientId)
+  })
+  .post('/mappings', can('mappings:create'), valid('json', NewMapping), async (c) => {
+    const mapping = await createMapping(c.env.db, c.var.caller, c.req.valid('json'))
+    return c.json(mapping, 201, { Location: `/api/mappings/${mapping.id}` })
+  })
+  // A mapping's id gives the mapping, a patient's id that patient's mappings: UUIDs cannot collide.
+  .get('/mappings/:id', can('mappings:get'), valid('param', ById), valid('query', plainQuery({})), async (c) => {
+    const { id } = c.req.valid('param')
+    const read = await readPage(c, c.req.valid('query'), listMappings(c.env.db, c.var.caller, { either: id }))
+    const [first] = read.rows
+    if (first?.id === id) {
+      const { cursorKey: _, ...mapping } = first
+      c.set('subject', { resourceId: id, patientId: mapping.patientId })
+      return c.json(mapping, 200)
+    }
+    if (!first) await seesPatient(c)
+    return answerPage(c, read, (row) => row.patientId)
+  })
+  .delete('/mappings/:id', can('mappings:delete'), valid('param', ById), async (c) => {
+    await deleteMapping(c.env.db, c.var.caller, c.req.valid('param').id)
+    return c.body(null, 204)
+  })
+  .get(
+    '/patients/:id/doctors',
+    can('mappings:list'),
+    valid('param', ById),
+    valid('query', plainQuery({}), { first: seesPatient }),
+    async (c) => {
+      const { id } = c.req.valid('param')
+      const read = await readPage(c, c.req.valid('query'), listDoctorsOf(c.env.db, c.var.caller, id))
+      if (read.rows.length === 0) await seesPatient(c)
+      c.set('subject', { patientId: id })
+      return answerPage(c, read)
+    },
+  )
+  .get(
+    '/doctors/:id/patients',
+    can('mappings:list'),
+    valid('param', ById),
+    valid('query', plainQuery({}), { first: doctorExists }),
+    async (c) => {
+      const { id } = c.req.valid('param')
+      const read = await readPage(c, c.req.valid('query'), listPatientsOf(c.env.db, c.var.caller, id))
+      if (read.rows.length === 0) await doctorExists(c)
+      return answerPage(c, read, (row) => row.id)
+    },
+  )

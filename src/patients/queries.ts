@@ -1,0 +1,160 @@
+import { and, count, eq, exists, isNotNull, or, sql } from 'drizzle-orm'
+import { QueryBuilder } from 'drizzle-orm/pg-core'
+import { v7 as uuid } from 'uuid'
+import type { z } from 'zod'
+import type { Caller } from '../access/can.ts'
+import type { Reach } from '../access/permissions.ts'
+import { live, permitted, visible } from '../access/scope.ts'
+import { recorded } from '../audit/change.ts'
+import { users } from '../auth/schema.ts'
+import type { Db } from '../db/client.ts'
+import { pages } from '../db/pages.ts'
+import { prepared } from '../db/prepared.ts'
+import { calls, digitsOf, folded, found } from '../db/search.ts'
+import { doctors } from '../doctors/schema.ts'
+import { invalid, Problem } from '../http/problem.ts'
+import { mappings } from '../mappings/schema.ts'
+import { type NewPatient, type PatientPatch, type PatientQuery, patients, shownPatient } from './schema.ts'
+
+const { placeholder } = sql
+type Scope = { reach: Reach; deleted?: boolean }
+
+/** The patients that the caller sees; deleted ones only where they are asked for. */
+const seen = ({ reach, deleted }: Scope) =>
+  and(deleted ? isNotNull(patients.deletedAt) : live(patients), visible(reach))
+
+const onePatient = prepared((db: Db, scope: Scope) =>
+  db
+    .select(shownPatient)
+    .from(patients)
+    .where(and(eq(patients.id, placeholder('id')), seen(scope)))
+    .prepare('patient'),
+)
+
+/** @throws {Problem} 404 */
+export async function getPatient(db: Db, caller: Caller, id: string) {
+  const [row] = await onePatient(db, { reach: caller.reach }).execute({ me: caller.id, id })
+  if (!row) throw new Problem('not-found')
+  return row
+}
+
+const treatedBy = exists(
+  new QueryBuilder()
+    .select({ one: sql`1` })
+    .from(mappings)
+    .innerJoin(doctors, eq(doctors.id, mappings.doctorId))
+    .where(and(eq(mappings.patientId, patients.id), eq(mappings.doctorId, placeholder('doctorId')), live(doctors))),
+)
+
+type Filters = Scope & { q: boolean; digits: boolean; doctorId: boolean; gender: boolean }
+
+const patientPages = pages({
+  orders: {
+    name: { key: folded(patients.name), type: 'text', id: patients.id },
+    dateOfBirth: { key: patients.dateOfBirth, type: 'date', id: patients.id },
+    createdAt: { key: patients.createdAt, type: 'timestamptz', id: patients.id },
+    updatedAt: { key: patients.updatedAt, type: 'timestamptz', id: patients.id },
+  },
+  where: (filters: Filters) =>
+    and(
+      seen(filters),
+      filters.q ? or(found(patients.search), filters.digits ? calls(patients.phone) : undefined) : undefined,
+      filters.doctorId ? treatedBy : undefined,
+      filters.gender ? eq(patients.gender, placeholder('gender')) : undefined,
+    ),
+  page: (db, { where, orderBy, place }) =>
+    db
+      .select({ ...shownPatient, ...place })
+      .from(patients)
+      .where(where)
+      .orderBy(...orderBy)
+      .limit(placeholder('limit'))
+      .prepare('patients'),
+  count: (db, where) => db.select({ count: count() }).from(patients).where(where).prepare('patients_count'),
+})
+
+type Query = Partial<Pick<z.output<typeof PatientQuery>, 'q' | 'doctorId' | 'gender' | 'deleted'>>
+
+/** The caller's patients that `query` asks for. */
+export function listPatients(db: Db, caller: Caller, query: Query) {
+  const digits = digitsOf(query.q)
+  const parameters = { q: query.q, digits, doctorId: query.doctorId, gender: query.gender }
+  const filters = {
+    q: query.q !== undefined,
+    digits: digits !== undefined,
+    doctorId: query.doctorId !== undefined,
+    gender: query.gender !== undefined,
+  }
+  return patientPages(
+    db,
+    { reach: caller.reach, deleted: query.deleted === 'true', ...filters },
+    { me: caller.id, ...parameters },
+  )
+}
+
+const records = recorded(patients, shownPatient, {
+  resource: 'patient',
+  patientId: patients.id,
+  changeable: (scope: Scope) => and(seen(scope), permitted(scope.reach)),
+})
+
+const permittedPatient = prepared((db: Db, { reach }: { reach: Reach }) =>
+  db
+    .select({ permitted: sql<boolean>`${permitted(reach) ?? sql`true`}` })
+    .from(patients)
+    .where(and(eq(patients.id, placeholder('id')), seen({ reach })))
+    .prepare('patient_permitted'),
+)
+
+/** Why a patient was not changed: not seen (404), not the caller's to change (403), or changed by someone else meanwhile (409). */
+async function refusal(db: Db, caller: Caller, id: string): Promise<Problem> {
+  const [row] = await permittedPatient(db, { reach: caller.reach }).execute({ me: caller.id, id })
+  if (!row) return new Problem('not-found')
+  return row.permitted
+    ? new Problem('conflict', { detail: 'The patient is not in a state in which this can be done.' })
+    : new Problem('forbidden')
+}
+
+/** A link to an account is an admin's to make, and to an account of role `patient`. */
+async function checkLink(db: Db, caller: Caller, userId: string | null | undefined): Promise<void> {
+  if (userId === undefined) return
+  if (caller.role !== 'admin') throw new Problem('forbidden', { detail: 'Only an administrator may set userId.' })
+  if (userId === null) return
+  const [account] = await db
+    .select({ id: users.id })
+    .from(users)
+    .where(and(eq(users.id, userId), eq(users.role, 'patient')))
+  if (!account) throw invalid('userId', 'must be an account of role patient')
+}
+
+/** @throws {Problem} 400 and 403 over `self` and `userId`, 409 where the account has a patient already */
+export async function createPatient(db: Db, caller: Caller, { self, ...values }: z.output<typeof NewPatient>) {
+  await checkLink(db, caller, values.userId)
+  if (self && caller.role !== 'patient') throw invalid('self', 'is for accounts of role patient')
+  const userId = self ? caller.id : (values.userId ?? null)
+  return records.insert(db, caller, { ...values, userId, id: uuid(), createdBy: caller.id })
+}
+
+/**
+ * Sets what `values` has and leaves the rest.
+ * @throws {Problem} 400 and 403 over `userId`, 404, 409
+ */
+export async function changePatient(db: Db, caller: Caller, id: string, values: z.output<typeof PatientPatch>) {
+  await checkLink(db, caller, values.userId)
+  const row = await records.update(db, caller, { reach: caller.reach }, id, values)
+  if (!row) throw await refusal(db, caller, id)
+  return row
+}
+
+/** @throws {Problem} 404, 403 */
+export async function deletePatient(db: Db, caller: Caller, id: string): Promise<void> {
+  const row = await records.update(db, caller, { reach: caller.reach }, id, { deletedAt: new Date() }, 204)
+  if (!row) throw await refusal(db, caller, id)
+}
+
+/** @throws {Problem} 404, 409 where it is not deleted */
+export async function restorePatient(db: Db, caller: Caller, id: string) {
+  const row = await records.update(db, caller, { reach: caller.reach, deleted: true }, id, { deletedAt: null })
+  if (!row) throw await refusal(db, caller, id)
+  return row
+}

@@ -1,0 +1,43 @@
+import { app } from './app.ts'
+import { auditLog } from './audit/record.ts'
+import { Sessions } from './auth/authenticate.ts'
+import type { PasswordHasher } from './auth/passwords.ts'
+import { workerHasher } from './auth/passwords.worker.ts'
+import { type TokenKeys, tokenKeys } from './auth/tokens.ts'
+import { type Config, readConfig } from './config.ts'
+import { close, connect } from './db/client.ts'
+import type { Env } from './env.ts'
+import { jsonLog, type Log } from './http/log.ts'
+
+type Bindings = { HYPERDRIVE: { connectionString: string }; [setting: string]: unknown }
+type ExecutionContext = { waitUntil(work: Promise<unknown>): void; passThroughOnException(): void; props: unknown }
+
+/** What outlives a request: settings, keys and memory, but no connection, since a socket belongs to one request. */
+type Isolate = { config: Config; log: Log; keys: TokenKeys; passwords: PasswordHasher; sessions: Sessions }
+let isolate: Isolate | undefined
+
+async function setUp(bindings: Bindings): Promise<Isolate> {
+  const config = readConfig({ ...bindings, DATABASE_URL: bindings.HYPERDRIVE.connectionString })
+  // biome-ignore lint/suspicious/noConsole: it is how a Worker logs.
+  const log = jsonLog(config.LOG_LEVEL, (line) => console.log(line))
+  return { config, log, keys: await tokenKeys(config), passwords: await workerHasher(), sessions: new Sessions() }
+}
+
+export default {
+  async fetch(request: Request, bindings: Bindings, context: ExecutionContext): Promise<Response> {
+    isolate ??= await setUp(bindings)
+    const db = connect(bindings.HYPERDRIVE.connectionString, { max: 5 })
+    const audit = auditLog(db, isolate.log, () => {})
+    const env: Env = {
+      ...isolate,
+      db,
+      audit,
+      address: request.headers.get('CF-Connecting-IP') ?? '',
+      secure: request.url.startsWith('https:'),
+    }
+    const response = await app.fetch(request, env, context)
+    // Behind the answer: the trail, then the connections.
+    context.waitUntil(audit.flush().finally(() => close(db, 1)))
+    return response
+  },
+}

@@ -1,0 +1,193 @@
+import { afterAll, inject } from 'vitest'
+import { app } from '../../src/app.ts'
+import { auditLog } from '../../src/audit/record.ts'
+import { Sessions } from '../../src/auth/authenticate.ts'
+import { nodeHasher } from '../../src/auth/passwords.node.ts'
+import { limited } from '../../src/auth/passwords.ts'
+import { tokenKeys } from '../../src/auth/tokens.ts'
+import { readConfig } from '../../src/config.ts'
+import { close, connect, type Db } from '../../src/db/client.ts'
+import type { Env } from '../../src/env.ts'
+import { jsonLog } from '../../src/http/log.ts'
+import { copyOf } from './database.ts'
+
+export const secret = 'a secret of more than thirty-two bytes'
+export const password = 'correct horse battery staple'
+
+const inside = (value: unknown, path: string): unknown =>
+  path
+    .split('.')
+    .reduce<unknown>((at, key) => (typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined), value)
+
+/** An answer with its body parsed. */
+export class Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  readonly body: unknown
+
+  constructor(status: number, headers: Headers, text: string) {
+    this.status = status
+    this.headers = headers
+    this.text = text
+    this.body = /json/.test(headers.get('Content-Type') ?? '') && text ? JSON.parse(text) : undefined
+  }
+
+  /** What stands at a path such as `results.0.id`. */
+  at(path: string): unknown {
+    return inside(this.body, path)
+  }
+
+  /** The string at a path; fails where there is none. */
+  string(path: string): string {
+    const value = this.at(path)
+    if (typeof value !== 'string') throw new Error(`no string at ${path} in ${this.status} ${this.text}`)
+    return value
+  }
+
+  get id(): string {
+    return this.string('id')
+  }
+
+  /** The list at a path; fails where there is none. */
+  list(path = 'results'): unknown[] {
+    const value = this.at(path)
+    if (!Array.isArray(value)) throw new Error(`no list at ${path} in ${this.status} ${this.text}`)
+    return value
+  }
+
+  /** One field of each entry of the list at a path. */
+  each(field: string, path = 'results'): unknown[] {
+    return this.list(path).map((entry) => inside(entry, field))
+  }
+
+  /** The paths of a 400's faults. */
+  get faults(): unknown[] {
+    return this.each('path', 'errors')
+  }
+}
+
+export type Options = { token?: string | undefined; headers?: Record<string, string>; env?: Partial<Env> }
+
+/** A process of the API: its own memory, its own pool, on a database that others may share. */
+export class Api {
+  readonly env: Env
+  readonly logged: string[]
+
+  private constructor(env: Env, logged: string[]) {
+    this.env = env
+    this.logged = logged
+  }
+
+  /** Starts one on the database at `url`; `settings` are environment variables. */
+  static async start(url: string, settings: Record<string, string> = {}): Promise<Api> {
+    const config = readConfig({
+      NODE_ENV: 'test',
+      JWT_SECRET: secret,
+      DATABASE_URL: url,
+      DATABASE_POOL_MAX: '5',
+      ...settings,
+    })
+    const logged: string[] = []
+    const log = jsonLog('debug', (line) => logged.push(line))
+    const db = connect(url, { max: config.DATABASE_POOL_MAX })
+    const env: Env = {
+      config,
+      db,
+      log,
+      keys: await tokenKeys(config),
+      passwords: limited(nodeHasher, 2),
+      sessions: new Sessions(),
+      audit: auditLog(db, log, () => {}),
+      address: '192.0.2.1',
+      secure: false,
+    }
+    return new Api(env, logged)
+  }
+
+  get db(): Db {
+    return this.env.db
+  }
+
+  async stop(): Promise<void> {
+    await this.env.audit.flush()
+    await close(this.env.db)
+  }
+
+  /** Sends a request with any body; an object goes as JSON. */
+  async send(
+    method: string,
+    path: string,
+    body?: unknown,
+    { token, headers = {}, env = {} }: Options = {},
+  ): Promise<Answer> {
+    const raw = typeof body === 'string' || body instanceof Uint8Array || body instanceof FormData
+    const json = body === undefined || raw ? {} : { 'Content-Type': 'application/json' }
+    const request = new Request(`http://hospital.test${path}`, {
+      method,
+      headers: { ...json, ...(token && { Authorization: `Bearer ${token}` }), ...headers },
+      ...(body !== undefined && { body: raw ? body : JSON.stringify(body) }),
+    })
+    const response = await app.fetch(request, { ...this.env, ...env })
+    return new Answer(response.status, response.headers, await response.text())
+  }
+
+  /** Registers someone new and signs them in. The first of an empty database is its administrator. */
+  async register(name: string): Promise<Person> {
+    const email = `${name.toLowerCase().replace(/\W+/g, '.')}.${crypto.randomUUID().slice(0, 8)}@example.org`
+    const answer = await this.send('POST', '/api/auth/register', { name, email, password })
+    return new Person(this, answer.string('user.id'), email, answer.string('access'), answer.string('refresh'))
+  }
+}
+
+/** Someone signed in. */
+export class Person {
+  readonly api: Api
+  readonly id: string
+  readonly email: string
+  readonly access: string
+  readonly refresh: string
+
+  constructor(api: Api, id: string, email: string, access: string, refresh: string) {
+    this.api = api
+    this.id = id
+    this.email = email
+    this.access = access
+    this.refresh = refresh
+  }
+
+  private as = (headers: Record<string, string> = {}) => ({ token: this.access, headers })
+  get = (path: string, headers?: Record<string, string>) => this.api.send('GET', path, undefined, this.as(headers))
+  post = (path: string, body?: unknown, headers?: Record<string, string>) =>
+    this.api.send('POST', path, body, this.as(headers))
+  put = (path: string, body: unknown, headers?: Record<string, string>) =>
+    this.api.send('PUT', path, body, this.as(headers))
+  patch = (path: string, body: unknown, headers?: Record<string, string>) =>
+    this.api.send('PATCH', path, body, this.as(headers))
+  delete = (path: string, headers?: Record<string, string>) =>
+    this.api.send('DELETE', path, undefined, this.as(headers))
+}
+
+/** A database of the test file's own, until its tests are done, a process of the API on it, and its administrator. */
+export async function world(settings: Record<string, string> = {}) {
+  const database = await copyOf(inject('template'))
+  const api = await Api.start(database.url, settings)
+  afterAll(async () => {
+    await api.stop()
+    await database.stop()
+  })
+  return { url: database.url, api, admin: await api.register('Ada Admin') }
+}
+
+export const patient = (more: Record<string, unknown> = {}) => ({
+  name: 'Pat Patient',
+  dateOfBirth: '1980-02-29',
+  gender: 'female',
+  ...more,
+})
+export const doctor = (more: Record<string, unknown> = {}) => ({
+  name: 'Dora Doctor',
+  specialization: 'Cardiology',
+  email: `${crypto.randomUUID()}@example.org`,
+  ...more,
+})

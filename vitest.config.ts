@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config'
+
+// Races need a server that runs statements at once; the embedded database runs one after the other.
+const onServer = process.env.TEST_DATABASE_URL !== undefined
+
+export default defineConfig({
+  test: {
+    include: ['tests/**/*.test.ts'],
+    exclude: onServer ? ['tests/runtimes/**'] : ['tests/races/**'],
+    globalSetup: 'tests/support/database.ts',
+    pool: 'forks',
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+})
