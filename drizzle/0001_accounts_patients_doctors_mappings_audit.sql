@@ -23,6 +23,13 @@ CREATE TABLE "founding" (
 	CONSTRAINT "founding_once" CHECK ("founding"."once")
 );
 --> statement-breakpoint
+CREATE TABLE "resets" (
+	"user_id" uuid PRIMARY KEY NOT NULL,
+	"token_hash" text NOT NULL,
+	"expires_at" timestamp (3) with time zone NOT NULL,
+	CONSTRAINT "resets_token_hash_key" UNIQUE("token_hash")
+);
+--> statement-breakpoint
 CREATE TABLE "sessions" (
 	"id" uuid PRIMARY KEY NOT NULL,
 	"user_id" uuid NOT NULL,
@@ -36,6 +43,12 @@ CREATE TABLE "sessions" (
 	"user_agent" text
 );
 --> statement-breakpoint
+CREATE TABLE "throttle" (
+	"key" text PRIMARY KEY NOT NULL,
+	"count" integer NOT NULL,
+	"ends_at" timestamp (3) with time zone NOT NULL
+);
+--> statement-breakpoint
 CREATE TABLE "users" (
 	"id" uuid PRIMARY KEY NOT NULL,
 	"name" text NOT NULL,
@@ -46,6 +59,7 @@ CREATE TABLE "users" (
 	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
 	"updated_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
 	"version" integer DEFAULT 1 NOT NULL,
+	"search" text GENERATED ALWAYS AS (fold(name || chr(10) || email)) STORED,
 	CONSTRAINT "users_email_key" UNIQUE("email"),
 	CONSTRAINT "users_id_role_key" UNIQUE("id","role"),
 	CONSTRAINT "users_email_lower" CHECK ("users"."email" = lower("users"."email"))
@@ -100,6 +114,7 @@ CREATE TABLE "patients" (
 	"search" text GENERATED ALWAYS AS (fold(name || chr(10) || coalesce(email, ''))) STORED
 );
 --> statement-breakpoint
+ALTER TABLE "resets" ADD CONSTRAINT "resets_user_id_users_id_fk" FOREIGN KEY ("user_id") REFERENCES "public"."users"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "sessions" ADD CONSTRAINT "sessions_user_id_users_id_fk" FOREIGN KEY ("user_id") REFERENCES "public"."users"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "doctors" ADD CONSTRAINT "doctors_account_fkey" FOREIGN KEY ("user_id","user_role") REFERENCES "public"."users"("id","role") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "mappings" ADD CONSTRAINT "mappings_patient_id_patients_id_fk" FOREIGN KEY ("patient_id") REFERENCES "public"."patients"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
@@ -112,7 +127,9 @@ CREATE INDEX "audit_user_id_idx" ON "audit" USING btree ("user_id","at","id");--
 CREATE INDEX "audit_patient_id_idx" ON "audit" USING btree ("patient_id","at","id");--> statement-breakpoint
 CREATE INDEX "audit_patient_ids_idx" ON "audit" USING gin ("patient_ids");--> statement-breakpoint
 CREATE INDEX "sessions_user_id_idx" ON "sessions" USING btree ("user_id");--> statement-breakpoint
+CREATE INDEX "throttle_ends_at_idx" ON "throttle" USING btree ("ends_at");--> statement-breakpoint
 CREATE INDEX "users_created_at_idx" ON "users" USING btree ("created_at","id");--> statement-breakpoint
+CREATE INDEX "users_search_idx" ON "users" USING gin ("search" gin_trgm_ops);--> statement-breakpoint
 CREATE UNIQUE INDEX "doctors_email_key" ON "doctors" USING btree ("email") WHERE deleted_at is null;--> statement-breakpoint
 CREATE UNIQUE INDEX "doctors_license_number_key" ON "doctors" USING btree ("license_number") WHERE deleted_at is null;--> statement-breakpoint
 CREATE UNIQUE INDEX "doctors_user_id_key" ON "doctors" USING btree ("user_id") WHERE deleted_at is null;--> statement-breakpoint

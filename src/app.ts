@@ -1,5 +1,7 @@
 import { Hono } from 'hono'
 import { unguarded } from './access/can.ts'
+import { auditRoutes } from './audit/routes.ts'
+import { accountRoutes } from './auth/account-routes.ts'
 import { authRoutes } from './auth/routes.ts'
 import { doctorRoutes } from './doctors/routes.ts'
 import type { App } from './env.ts'
@@ -11,6 +13,7 @@ import { allowedMethods, unknownPath } from './http/routing.ts'
 import { mappingRoutes } from './mappings/routes.ts'
 import { operationRoutes } from './operation/routes.ts'
 import { patientRoutes } from './patients/routes.ts'
+import { userRoutes } from './users/routes.ts'
 
 // A path answers the same with and without a slash at its end.
 const base = new Hono<App>({ strict: false })
@@ -24,9 +27,12 @@ base.use('/api/*', answersJson)
 export const app = base
   .route('/', operationRoutes)
   .route('/api/auth', authRoutes)
+  .route('/api/auth', accountRoutes)
+  .route('/api/users', userRoutes)
   .route('/api/patients', patientRoutes)
   .route('/api/doctors', doctorRoutes)
   .route('/api', mappingRoutes)
+  .route('/api', auditRoutes)
 
 const open = unguarded(app.routes)
 if (open.length > 0) throw new Error(`routes without a guard: ${open.join(', ')}`)

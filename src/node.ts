@@ -6,6 +6,7 @@ import { count } from 'drizzle-orm'
 import { app } from './app.ts'
 import { auditLog } from './audit/record.ts'
 import { Sessions } from './auth/authenticate.ts'
+import { withDjango } from './auth/passwords.django.ts'
 import { nodeHasher } from './auth/passwords.node.ts'
 import { limited } from './auth/passwords.ts'
 import { users } from './auth/schema.ts'
@@ -33,7 +34,7 @@ async function start() {
       void audit.flush()
     }, 1000)
   })
-  const passwords = limited(nodeHasher, availableParallelism())
+  const passwords = limited(withDjango(nodeHasher), availableParallelism())
   const env = { config, db, log, audit, passwords, keys: await tokenKeys(config), sessions: new Sessions() }
   const senderOf = senderBehind(config.TRUST_PROXY)
 

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { createConnection } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { type Config, ConfigError, readConfig } from './config.ts'
-
-/** Where the embedded database of a folder is served while a process has it open. */
-const addressFile = (folder: string) => join(folder, 'database-url')
 
 /** The secret kept in `folder`, made the first time. It is whole or not there, and never made twice. */
 async function keptSecret(folder: string): Promise<string> {
@@ -28,34 +28,72 @@ export async function configure(source: NodeJS.ProcessEnv): Promise<Config> {
   return readConfig(makesSecret ? { ...source, JWT_SECRET: await keptSecret(source.DATA_DIR || '.data') } : source)
 }
 
-/** A database that can be reached at `url` until `stop`. */
-export type OpenDatabase = { url: string; embedded: boolean; stop(): Promise<void> }
+/**
+ * The settings of a command, which signs no token: a JWT_SECRET is none of its business, and none is made.
+ * @throws {ConfigError}
+ */
+export const configureCommand = (source: NodeJS.ProcessEnv): Config =>
+  readConfig({ ...source, JWT_SECRET: randomBytes(32).toString('base64url'), JWT_SECRET_PREVIOUS: undefined })
+
+/**
+ * A database that can be reached at `url` until `stop`. `joined` is one that another process serves; `applied` counts
+ * the migrations that opening it took.
+ */
+export type OpenDatabase = {
+  url: string
+  embedded: boolean
+  joined: boolean
+  applied: number
+  stop(): Promise<void>
+}
+
+const elsewhere = { joined: false, applied: 0, stop: async () => {} }
+
+/** How long another process may take to make its database ready, in ms. */
+const patience = 60_000
 
 /**
  * The database that the settings name: the server at DATABASE_URL or, without one, the embedded database of the data
- * folder, brought to the newest schema. Where another process has that open, `share` joins it.
+ * folder, brought to the newest schema. Where another process has that open, `share` joins it, once it is ready.
  * @throws {ConfigError} where another process has the folder and it is not to be shared
  */
-export async function openDatabase(config: Config, { share = false, port = 0 } = {}): Promise<OpenDatabase> {
-  if (config.DATABASE_URL) return { url: config.DATABASE_URL, embedded: false, stop: async () => {} }
+export async function openDatabase(config: Config, { share = false } = {}): Promise<OpenDatabase> {
+  if (config.DATABASE_URL) return { ...elsewhere, url: config.DATABASE_URL, embedded: false }
   const folder = config.DATA_DIR
   // Only loaded where it is used: it is large, and production does not install it.
-  const [{ FolderInUse, startEmbedded }, { migrate }] = await Promise.all([
+  const [{ FolderInUse, servedAt, startEmbedded }, { migrate }] = await Promise.all([
     import('./db/embedded.ts'),
     import('./db/migrate.ts'),
   ])
-  try {
-    const database = await startEmbedded(folder, port)
-    await migrate(database.url, { alone: true })
-    await writeFile(addressFile(folder), database.url, { mode: 0o600 })
-    return { ...database, embedded: true }
-  } catch (error) {
-    if (!(error instanceof FolderInUse)) throw error
-    if (share) return { url: await readFile(addressFile(folder), 'utf8'), embedded: true, stop: async () => {} }
-    throw new ConfigError(
-      `The data folder ${folder} is in use by another process of this project. Stop that one first, or set DATA_DIR to another folder.`,
-    )
+  for (const end = Date.now() + patience; Date.now() < end; await setTimeout(50)) {
+    try {
+      let applied = 0
+      const database = await startEmbedded(folder, async (url) => {
+        applied = await migrate(url)
+      })
+      return { ...database, embedded: true, joined: false, applied }
+    } catch (error) {
+      if (!(error instanceof FolderInUse)) throw error
+      if (!share) break
+      const url = await servedAt(folder)
+      if (url && (await answers(url))) return { ...elsewhere, url, embedded: true, joined: true }
+    }
   }
+  throw new ConfigError(
+    `The data folder ${folder} is in use by another process of this project. Stop that one first, or set DATA_DIR to another folder.`,
+  )
+}
+
+/** Whether something listens at `url`. */
+async function answers(url: string): Promise<boolean> {
+  const { hostname, port } = new URL(url)
+  const socket = createConnection({ host: hostname, port: Number(port) })
+  return once(socket, 'connect')
+    .then(
+      () => true,
+      () => false,
+    )
+    .finally(() => socket.destroy())
 }
 
 /** Tells a fault of the settings in a sentence, any other with its stack, and ends the process. */

@@ -1,6 +1,7 @@
 import { app } from './app.ts'
 import { auditLog } from './audit/record.ts'
 import { Sessions } from './auth/authenticate.ts'
+import { withDjango } from './auth/passwords.django.ts'
 import type { PasswordHasher } from './auth/passwords.ts'
 import { workerHasher } from './auth/passwords.worker.ts'
 import { type TokenKeys, tokenKeys } from './auth/tokens.ts'
@@ -20,7 +21,13 @@ async function setUp(bindings: Bindings): Promise<Isolate> {
   const config = readConfig({ ...bindings, DATABASE_URL: bindings.HYPERDRIVE.connectionString })
   // biome-ignore lint/suspicious/noConsole: it is how a Worker logs.
   const log = jsonLog(config.LOG_LEVEL, (line) => console.log(line))
-  return { config, log, keys: await tokenKeys(config), passwords: await workerHasher(), sessions: new Sessions() }
+  return {
+    config,
+    log,
+    keys: await tokenKeys(config),
+    passwords: withDjango(await workerHasher()),
+    sessions: new Sessions(),
+  }
 }
 
 export default {

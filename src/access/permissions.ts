@@ -13,7 +13,16 @@ export type Permission = { readonly audit?: string } & { readonly [R in Role]?: 
 
 /** Who may do what. One row a permission; a role that is not named may not do it at all. */
 export const permissions = {
-  'account:use': { admin: 'all', doctor: 'all', patient: 'all' },
+  'account:get': { admin: 'all', doctor: 'all', patient: 'all' },
+  'account:update': { audit: 'user.update', admin: 'all', doctor: 'all', patient: 'all' },
+  'account:password': { audit: 'auth.password_changed', admin: 'all', doctor: 'all', patient: 'all' },
+  'sessions:list': { admin: 'all', doctor: 'all', patient: 'all' },
+  'sessions:end': { audit: 'auth.logout', admin: 'all', doctor: 'all', patient: 'all' },
+  'users:list': { audit: 'user.list', admin: 'all' },
+  'users:get': { audit: 'user.read', admin: 'all' },
+  'users:create': { audit: 'user.create', admin: 'all' },
+  'users:update': { audit: 'user.update', admin: 'all' },
+  'users:reset': { audit: 'user.reset', admin: 'all' },
   'patients:list': { audit: 'patient.list', admin: 'all', doctor: 'seen', patient: 'seen' },
   'patients:get': { audit: 'patient.read', admin: 'all', doctor: 'seen', patient: 'seen' },
   'patients:create': { audit: 'patient.create', admin: 'all', doctor: 'all', patient: 'all' },
@@ -30,6 +39,8 @@ export const permissions = {
   'mappings:get': { audit: 'mapping.read', admin: 'all', doctor: 'seen', patient: 'seen' },
   'mappings:create': { audit: 'mapping.create', admin: 'all', doctor: 'added', patient: 'addedOrIs' },
   'mappings:delete': { audit: 'mapping.delete', admin: 'all', doctor: 'addedOrTreats', patient: 'addedOrIs' },
+  'audit:list': { audit: 'audit.list', admin: 'all' },
+  'audit:patient': { audit: 'audit.list', admin: 'all', patient: 'addedOrIs' },
 } as const satisfies Record<string, Permission>
 
 export type PermissionName = keyof typeof permissions

@@ -94,6 +94,9 @@ const insertEntries = prepared((db: Db) =>
     .prepare('audit_insert'),
 )
 
+/** Writes one entry now: within the transaction of the change that it tells of. */
+export const record = (db: Pick<Db, 'insert'>, entry: Entry) => db.insert(audit).values({ ...entry, id: uuid() })
+
 /** Takes entries that need not delay an answer, and writes them in batches. */
 export type Audit = {
   /** Never waits and never fails. */

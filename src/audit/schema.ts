@@ -1,5 +1,9 @@
+import { getTableColumns } from 'drizzle-orm'
 import { index, jsonb, pgTable, smallint, text, uuid } from 'drizzle-orm/pg-core'
+import { z } from 'zod'
 import { id, instant } from '../db/columns.ts'
+import { id as idField, instant as moment } from '../http/fields.ts'
+import { plainQuery } from '../http/page.ts'
 
 export type Changes = Record<string, { before: unknown; after: unknown }>
 
@@ -29,3 +33,17 @@ export const audit = pgTable(
     index('audit_patient_ids_idx').using('gin', table.patientIds),
   ],
 )
+
+/** What the API shows of an entry: all of it. */
+export const shownEntry = getTableColumns(audit)
+
+export const AuditQuery = plainQuery({
+  patientId: idField.optional(),
+  userId: idField.optional(),
+  action: z
+    .string()
+    .regex(/^[a-z_]+\.[a-z_]+$/, 'must be an action such as patient.read')
+    .optional(),
+  from: moment.optional(),
+  to: moment.optional(),
+})

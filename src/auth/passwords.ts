@@ -1,6 +1,7 @@
 import pLimit from 'p-limit'
 import type { Config } from '../config.ts'
 import { type FieldError, Problem } from '../http/problem.ts'
+import { commonPasswords } from './common-passwords.ts'
 
 /** OWASP's parameters for argon2id: memory in KiB, passes, lanes. */
 export const parameters = { m: 19_456, t: 2, p: 1 } as const
@@ -56,6 +57,16 @@ export function passwordFaults(
   const min = config.PASSWORD_MIN_LENGTH
   if ([...password].length < min)
     return [{ path, message: `must be at least ${min} characters long`, code: 'too_small' }]
-  const same = [account.email, account.name].some((value) => value.toLowerCase() === password.toLowerCase())
-  return same ? [{ path, message: 'must not be your name or e-mail address', code: 'guessable' }] : []
+  const folded = password.toLowerCase()
+  const guessable =
+    commonPasswords.has(folded) || [account.email, account.name].some((value) => value.toLowerCase() === folded)
+  return guessable
+    ? [
+        {
+          path,
+          message: 'is too easy to guess: it is a common password, your name or your e-mail address',
+          code: 'guessable',
+        },
+      ]
+    : []
 }

@@ -1,4 +1,5 @@
-import { and, eq, gt, isNull, sql } from 'drizzle-orm'
+import { and, eq, exists, gt, isNull, sql } from 'drizzle-orm'
+import { QueryBuilder } from 'drizzle-orm/pg-core'
 import { v7 as uuid } from 'uuid'
 import { type Actor, sent, trail } from '../audit/record.ts'
 import type { Config } from '../config.ts'
@@ -75,23 +76,31 @@ export async function register(
   return row
 }
 
+const before = new QueryBuilder()
+  .select({ one: sql`1` })
+  .from(sessions)
+  .where(and(eq(sessions.userId, users.id), eq(sessions.ip, placeholder('ip'))))
+const known = sql<boolean>`${exists(before)}`
 const credentials = prepared((db: Db) =>
   db
-    .select({ id: users.id, active: users.active, passwordHash: users.passwordHash })
+    .select({ id: users.id, active: users.active, passwordHash: users.passwordHash, known })
     .from(users)
     .where(eq(users.email, placeholder('email')))
     .prepare('credentials'),
 )
 
-export async function findCredentials(db: Db, email: string) {
-  const [row] = await credentials(db, {}).execute({ email })
+/** What a sign-in is checked against; `known` where the account has signed in from this address before. */
+export async function findCredentials(db: Db, email: string, ip: string) {
+  const [row] = await credentials(db, {}).execute({ email, ip })
   return row
 }
 
 const signingIn = prepared((db: Db) => {
   const user = db
     .$with('users', {})
-    .as(sql`select * from ${users} where ${and(eq(users.id, placeholder('userId')), eq(users.active, true))} for share`)
+    .as(
+      sql`select * from ${users} where ${and(eq(users.id, placeholder('userId')), eq(users.active, true), eq(users.passwordHash, placeholder('passwordHash')))} for share`,
+    )
   const session = db.$with('sessions', {}).as(newSession(sql`${users}`))
   const recording = trail(db, { ...signInTrail, action: sql`'auth.login'`, rows: sql`${users}, ${sessions}` })
   return db
@@ -102,9 +111,10 @@ const signingIn = prepared((db: Db) => {
     .prepare('login')
 })
 
-/** A new session of the account; undefined where it has been deactivated meanwhile. */
-export async function signIn(db: Db, config: Config, sender: Sender, userId: string) {
-  const [row] = await signingIn(db, {}).execute({ ...sessionValues(config, sender), userId })
+/** A new session of the account; undefined where it was deactivated, or its password changed, since that was checked. */
+export async function signIn(db: Db, config: Config, sender: Sender, account: { id: string; passwordHash: string }) {
+  const values = { ...sessionValues(config, sender), userId: account.id, passwordHash: account.passwordHash }
+  const [row] = await signingIn(db, {}).execute(values)
   return row
 }
 
@@ -148,37 +158,5 @@ const refreshing = prepared((db: Db) => {
 export async function rotate(db: Db, sender: Sender, session: { id: string; userId: string; generation: number }) {
   const { id, ...rest } = session
   const [row] = await refreshing(db, {}).execute({ ...sent(sender, 200), ...rest, session: id })
-  return row
-}
-
-const ending = prepared((db: Db) => {
-  const session = db.$with('sessions', {}).as(sql`update ${sessions} set revoked_at = now()
-    from ${users} where ${and(eq(sessions.id, placeholder('session')), eq(users.id, sessions.userId), isNull(sessions.revokedAt))}
-    returning ${sessions}.*, ${users.role}`)
-  const recording = trail(db, {
-    ...signInTrail,
-    action: sql`'auth.logout'`,
-    rows: sql`${sessions}`,
-    userId: sessions.userId,
-    role: sql`role`,
-  })
-  return db.with(session, recording).select({ id: sessions.id }).from(sessions).prepare('logout')
-})
-
-/** Ends a session for good. Ending one that has ended changes nothing. */
-export async function endSession(db: Db, sender: Sender, session: string): Promise<void> {
-  await ending(db, {}).execute({ ...sent(sender, 204), session })
-}
-
-const oneUser = prepared((db: Db) =>
-  db
-    .select(shownUser)
-    .from(users)
-    .where(eq(users.id, placeholder('id')))
-    .prepare('user'),
-)
-
-export async function findUser(db: Db, id: string) {
-  const [row] = await oneUser(db, {}).execute({ id })
   return row
 }

@@ -17,12 +17,14 @@ export const users = pgTable(
     role: role('role').notNull(),
     active: boolean('active').notNull().default(true),
     ...history(),
+    search: text('search').generatedAlwaysAs(sql`fold(name || chr(10) || email)`),
   },
   (table) => [
     unique('users_email_key').on(table.email),
     // What a doctor's link points at, so that it holds the account to its role.
     unique('users_id_role_key').on(table.id, table.role),
     index('users_created_at_idx').on(table.createdAt, table.id),
+    index('users_search_idx').using('gin', table.search.op('gin_trgm_ops')),
     check('users_email_lower', sql`${table.email} = lower(${table.email})`),
   ],
 )
@@ -55,10 +57,47 @@ export const founding = pgTable('founding', { once: boolean('once').primaryKey()
   check('founding_once', sql`${table.once}`),
 ])
 
+/** How often something was tried, by what it hashes to, until its window ends. */
+export const throttle = pgTable(
+  'throttle',
+  { key: text('key').primaryKey(), count: integer('count').notNull(), endsAt: instant('ends_at').notNull() },
+  (table) => [index('throttle_ends_at_idx').on(table.endsAt)],
+)
+
+/** The one reset that an account may have open. Only what its token hashes to is kept. */
+export const resets = pgTable(
+  'resets',
+  {
+    userId: uuid('user_id')
+      .primaryKey()
+      .references(() => users.id),
+    tokenHash: text('token_hash').notNull(),
+    expiresAt: instant('expires_at').notNull(),
+  },
+  (table) => [unique('resets_token_hash_key').on(table.tokenHash)],
+)
+
 export const Register = z.strictObject({ name: line(200), email, password })
 export const Login = z.strictObject({ email, password })
 export const Refresh = z.strictObject({ refresh: token })
 export const Logout = z.strictObject({ refresh: token.optional() })
+
+export const AccountPatch = z.strictObject({
+  name: line(200).optional(),
+  email: email.optional(),
+  currentPassword: password.optional(),
+})
+export const NewPassword = z.strictObject({ currentPassword: password, newPassword: password })
+export const Reset = z.strictObject({ token, newPassword: password })
+
+/** What the API shows of a session, beside whether it is the one that asks. */
+export const shownSession = {
+  id: sessions.id,
+  createdAt: sessions.createdAt,
+  lastUsedAt: sessions.lastUsedAt,
+  ip: sessions.ip,
+  userAgent: sessions.userAgent,
+}
 
 /** What the API shows of an account. */
 export const shownUser = {

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import { sign, verify } from 'hono/jwt'
 import { v7 as uuid } from 'uuid'
 import { z } from 'zod'
@@ -89,3 +89,6 @@ export async function verifyToken(
   }
   return undefined
 }
+
+/** What is kept of a token: it cannot be turned back into one. */
+export const hashOf = (token: string): string => createHash('sha256').update(token).digest('base64url')

@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs'
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { PGlite } from '@electric-sql/pglite'
 import { btree_gist } from '@electric-sql/pglite/contrib/btree_gist'
 import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
 import { unaccent } from '@electric-sql/pglite/contrib/unaccent'
-import { PGLiteSocketServer } from '@electric-sql/pglite-socket'
+import { serve } from './serve.ts'
 
 /** The folder is another process's. */
 export class FolderInUse extends Error {
@@ -30,17 +30,25 @@ function lock(file: string): DatabaseSync {
 
 const extensions = { btree_gist, pg_trgm, unaccent }
 
-/** A PostgreSQL in WebAssembly on `127.0.0.1:port`, for trying out and developing. */
+/** Where the database of a folder is served, once it is ready and as long as it is. A killed process leaves it behind. */
+const addressFile = (folder: string) => join(folder, 'database-url')
+
+/** The address in the folder's file; undefined where there is none. */
+export const servedAt = (folder: string): Promise<string | undefined> =>
+  readFile(addressFile(folder), 'utf8').catch(() => undefined)
+
+/** A PostgreSQL in WebAssembly on the loopback, for trying out and developing. */
 export type Embedded = { url: string; stop(): Promise<void> }
 
 /**
  * Opens the database in `folder`, making it when there is none, and serves it to `postgres://` clients.
- * `port` 0 takes a free one.
+ * Other processes find it ({@link servedAt}) once `prepare` is done.
  * @throws {FolderInUse} where another process has it open
  */
-export async function startEmbedded(folder: string, port = 0): Promise<Embedded> {
+export async function startEmbedded(folder: string, prepare: (url: string) => Promise<unknown>): Promise<Embedded> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const held = lock(join(folder, 'lock'))
+  await rm(addressFile(folder), { force: true })
   const data = join(folder, 'postgres')
   if (!existsSync(data)) {
     // A kill half-way through the making leaves a folder that cannot be opened: it becomes ours only when it is whole.
@@ -51,11 +59,15 @@ export async function startEmbedded(folder: string, port = 0): Promise<Embedded>
     await rename(unfinished, data)
   }
   const db = await PGlite.create(data, { extensions })
-  const server = new PGLiteSocketServer({ db, host: '127.0.0.1', port, maxConnections: 100 })
-  await server.start()
+  const server = await serve(db)
+  await prepare(server.url)
+  const announced = `${addressFile(folder)}.new`
+  await writeFile(announced, server.url, { mode: 0o600 })
+  await rename(announced, addressFile(folder))
   return {
-    url: `postgres://postgres@${server.getServerConn()}/postgres`,
+    url: server.url,
     async stop() {
+      await rm(addressFile(folder), { force: true })
       await server.stop()
       await db.close()
       held.close()

@@ -29,6 +29,9 @@ const codeOf = (error: unknown): { code: string; constraint?: string } | undefin
   return { code: cause.code, constraint }
 }
 
+/** Whether an error of the database is that `constraint` forbids it. */
+export const violates = (error: unknown, constraint: string): boolean => codeOf(error)?.constraint === constraint
+
 /** The problem that a failure of the database is to the caller, or undefined where it is a fault of ours. */
 export function databaseProblem(error: unknown): Problem | undefined {
   const failure = codeOf(error)

@@ -52,3 +52,8 @@ export const pastDay = z.iso
 
 /** A path's `{id}`. */
 export const ById = z.object({ id })
+
+/** A moment (RFC 3339) with any offset, as ISO text in UTC. */
+export const instant = z.iso
+  .datetime({ offset: true, error: 'must be a moment such as 2026-12-01T09:00:00Z, with an offset' })
+  .transform((value) => new Date(value).toISOString())

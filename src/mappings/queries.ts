@@ -2,6 +2,7 @@ import { and, count, eq, or, sql } from 'drizzle-orm'
 import { v7 as uuid } from 'uuid'
 import type { z } from 'zod'
 import type { Caller } from '../access/can.ts'
+import { seesPatient } from '../access/patient.ts'
 import type { Reach } from '../access/permissions.ts'
 import { live, permitted, visible } from '../access/scope.ts'
 import { signed, trail } from '../audit/record.ts'
@@ -113,13 +114,6 @@ const patientsOf = pages({
   count: counted,
 })
 
-const onePatient = prepared((db: Db, { reach }: Scope) =>
-  db
-    .select({ permitted: sql<boolean>`${permitted(reach) ?? sql`true`}` })
-    .from(patients)
-    .where(and(eq(patients.id, placeholder('patientId')), live(patients), visible(reach)))
-    .prepare('mapping_patient'),
-)
 const oneDoctor = prepared((db: Db) =>
   db
     .select({ id: doctors.id })
@@ -127,12 +121,6 @@ const oneDoctor = prepared((db: Db) =>
     .where(and(eq(doctors.id, placeholder('doctorId')), live(doctors)))
     .prepare('mapping_doctor'),
 )
-
-/** @throws {Problem} 404 where the caller does not see the patient */
-export async function needPatient(db: Db, caller: Caller, patientId: string): Promise<void> {
-  const [row] = await onePatient(db, { reach: caller.reach }).execute({ me: caller.id, patientId })
-  if (!row) throw new Problem('not-found')
-}
 
 /** @throws {Problem} 404 where there is no such doctor */
 export async function needDoctor(db: Db, doctorId: string): Promise<void> {
@@ -169,12 +157,12 @@ export async function createMapping(db: Db, caller: Caller, values: z.output<typ
   const { reach } = caller
   const [mapping] = await inserting(db, { reach }).execute({ ...signed(caller, 201), ...values, id: uuid() })
   if (mapping) return mapping
-  const [[patient], [doctor]] = await Promise.all([
-    onePatient(db, { reach }).execute({ me: caller.id, ...values }),
+  const [sight, [doctor]] = await Promise.all([
+    seesPatient(db, caller, values.patientId),
     oneDoctor(db, {}).execute(values),
   ])
   const errors: FieldError[] = []
-  if (!patient) errors.push({ path: 'patientId', message: 'is not a patient', code: 'unknown' })
+  if (sight === 'unseen') errors.push({ path: 'patientId', message: 'is not a patient', code: 'unknown' })
   if (!doctor) errors.push({ path: 'doctorId', message: 'is not a doctor', code: 'unknown' })
   if (errors.length > 0) throw new Problem('bad-request', { errors })
   throw new Problem('forbidden', { detail: 'Only whoever added the patient may do this.' })

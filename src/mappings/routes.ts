@@ -1,17 +1,10 @@
 import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
+import { needPatient } from '../access/patient.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, plainQuery, readPage } from '../http/page.ts'
 import { valid } from '../http/valid.ts'
-import {
-  createMapping,
-  deleteMapping,
-  listDoctorsOf,
-  listMappings,
-  listPatientsOf,
-  needDoctor,
-  needPatient,
-} from './queries.ts'
+import { createMapping, deleteMapping, listDoctorsOf, listMappings, listPatientsOf, needDoctor } from './queries.ts'
 import { MappingQuery, NewMapping } from './schema.ts'
 
 /** @throws {Problem} 404 where the caller does not see the patient in the path */

@@ -3,6 +3,7 @@ import { QueryBuilder } from 'drizzle-orm/pg-core'
 import { v7 as uuid } from 'uuid'
 import type { z } from 'zod'
 import type { Caller } from '../access/can.ts'
+import { needPatient } from '../access/patient.ts'
 import type { Reach } from '../access/permissions.ts'
 import { live, permitted, visible } from '../access/scope.ts'
 import { recorded } from '../audit/change.ts'
@@ -98,21 +99,10 @@ const records = recorded(patients, shownPatient, {
   changeable: (scope: Scope) => and(seen(scope), permitted(scope.reach)),
 })
 
-const permittedPatient = prepared((db: Db, { reach }: { reach: Reach }) =>
-  db
-    .select({ permitted: sql<boolean>`${permitted(reach) ?? sql`true`}` })
-    .from(patients)
-    .where(and(eq(patients.id, placeholder('id')), seen({ reach })))
-    .prepare('patient_permitted'),
-)
-
-/** Why a patient was not changed: not seen (404), not the caller's to change (403), or changed by someone else meanwhile (409). */
+/** Why a patient was not changed: not seen (404), not the caller's to change (403), or not in a state for it (409). */
 async function refusal(db: Db, caller: Caller, id: string): Promise<Problem> {
-  const [row] = await permittedPatient(db, { reach: caller.reach }).execute({ me: caller.id, id })
-  if (!row) return new Problem('not-found')
-  return row.permitted
-    ? new Problem('conflict', { detail: 'The patient is not in a state in which this can be done.' })
-    : new Problem('forbidden')
+  await needPatient(db, caller, id)
+  return new Problem('conflict', { detail: 'The patient is not in a state in which this can be done.' })
 }
 
 /** A link to an account is an admin's to make, and to an account of role `patient`. */

@@ -2,6 +2,7 @@ import { afterAll, inject } from 'vitest'
 import { app } from '../../src/app.ts'
 import { auditLog } from '../../src/audit/record.ts'
 import { Sessions } from '../../src/auth/authenticate.ts'
+import { withDjango } from '../../src/auth/passwords.django.ts'
 import { nodeHasher } from '../../src/auth/passwords.node.ts'
 import { limited } from '../../src/auth/passwords.ts'
 import { tokenKeys } from '../../src/auth/tokens.ts'
@@ -67,6 +68,12 @@ export class Answer {
   }
 }
 
+/** A body that is sent as it is: text, bytes or a form. */
+const rawBody = (body: unknown): BodyInit | undefined => {
+  if (typeof body === 'string' || body instanceof FormData) return body
+  return body instanceof Uint8Array ? new Uint8Array(body) : undefined
+}
+
 export type Options = { token?: string | undefined; headers?: Record<string, string>; env?: Partial<Env> }
 
 /** A process of the API: its own memory, its own pool, on a database that others may share. */
@@ -86,6 +93,8 @@ export class Api {
       JWT_SECRET: secret,
       DATABASE_URL: url,
       DATABASE_POOL_MAX: '5',
+      REGISTRATIONS_PER_ADDRESS: '100000',
+      LOGIN_FAILURES_PER_ADDRESS: '100000',
       ...settings,
     })
     const logged: string[] = []
@@ -96,7 +105,7 @@ export class Api {
       db,
       log,
       keys: await tokenKeys(config),
-      passwords: limited(nodeHasher, 2),
+      passwords: limited(withDjango(nodeHasher), 2),
       sessions: new Sessions(),
       audit: auditLog(db, log, () => {}),
       address: '192.0.2.1',
@@ -121,12 +130,12 @@ export class Api {
     body?: unknown,
     { token, headers = {}, env = {} }: Options = {},
   ): Promise<Answer> {
-    const raw = typeof body === 'string' || body instanceof Uint8Array || body instanceof FormData
-    const json = body === undefined || raw ? {} : { 'Content-Type': 'application/json' }
+    const raw = rawBody(body)
+    const json = body === undefined || raw !== undefined ? {} : { 'Content-Type': 'application/json' }
     const request = new Request(`http://hospital.test${path}`, {
       method,
       headers: { ...json, ...(token && { Authorization: `Bearer ${token}` }), ...headers },
-      ...(body !== undefined && { body: raw ? body : JSON.stringify(body) }),
+      ...(body !== undefined && { body: raw ?? JSON.stringify(body) }),
     })
     const response = await app.fetch(request, { ...this.env, ...env })
     return new Answer(response.status, response.headers, await response.text())

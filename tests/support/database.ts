@@ -5,10 +5,10 @@ import { PGlite } from '@electric-sql/pglite'
 import { btree_gist } from '@electric-sql/pglite/contrib/btree_gist'
 import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
 import { unaccent } from '@electric-sql/pglite/contrib/unaccent'
-import { PGLiteSocketServer } from '@electric-sql/pglite-socket'
 import postgres from 'postgres'
 import type { TestProject } from 'vitest/node'
 import { migrate } from '../../src/db/migrate.ts'
+import { serve } from '../../src/db/serve.ts'
 
 /** Where a test file gets a migrated, empty database of its own from. */
 export type Template = { kind: 'server'; url: string; name: string } | { kind: 'embedded'; dump: string }
@@ -23,13 +23,12 @@ const extensions = { btree_gist, pg_trgm, unaccent }
 const quietly = { max: 1, onnotice: () => {} }
 
 async function serveEmbedded(db: PGlite) {
-  const server = new PGLiteSocketServer({ db, host: '127.0.0.1', port: 0, maxConnections: 50 })
-  await server.start()
+  const server = await serve(db)
   const stop = async () => {
     await server.stop()
     await db.close()
   }
-  return { url: `postgres://postgres@${server.getServerConn()}/postgres`, stop }
+  return { url: server.url, stop }
 }
 
 const named = (url: string, name: string) => {
@@ -55,7 +54,7 @@ export default async function setUp(project: TestProject) {
   const folder = await mkdtemp(join(tmpdir(), 'hospital-test-'))
   const made = await PGlite.create({ extensions })
   const served = await serveEmbedded(made)
-  await migrate(served.url, { alone: true })
+  await migrate(served.url)
   const dump = join(folder, 'dump.tar')
   await writeFile(dump, new Uint8Array(await (await made.dumpDataDir('none')).arrayBuffer()))
   await served.stop()

@@ -1,0 +1,92 @@
+import { Hono } from 'hono'
+import { anyone, type Caller, can, sender } from '../access/can.ts'
+import type { Asked } from '../env.ts'
+import { ById } from '../http/fields.ts'
+import { answerPage, plainQuery, readPage } from '../http/page.ts'
+import { invalid, Problem } from '../http/problem.ts'
+import { valid } from '../http/valid.ts'
+import { changeOwn, changePassword, findIdentity, findReset, findUser, resetPassword } from './account-queries.ts'
+import { unauthorized } from './authenticate.ts'
+import { passwordFaults } from './passwords.ts'
+import { AccountPatch, NewPassword, Reset } from './schema.ts'
+import { endSessions, listSessions } from './session-queries.ts'
+import { count, forgive, signInBuckets } from './throttle.ts'
+import { hashOf } from './tokens.ts'
+
+/**
+ * The caller's identity once `password` has proved to be theirs, throttled like a sign-in.
+ * @throws {Problem} 400 on `currentPassword`, 429
+ */
+async function prove(c: Asked & { var: { caller: Caller } }, password: string) {
+  const { config, db, passwords, address } = c.env
+  const identity = await findIdentity(db, c.var.caller.id)
+  if (!identity) throw unauthorized()
+  const buckets = signInBuckets(config, identity.email, address, true)
+  await count(db, buckets)
+  if (!(await passwords.verify(identity.passwordHash, password)))
+    throw invalid('currentPassword', 'is not your password', 'wrong')
+  await forgive(db, buckets)
+  return identity
+}
+
+/** What someone who is signed in does with their own account. */
+export const accountRoutes = new Hono()
+  .get('/me', can('account:get'), async (c) => {
+    const user = await findUser(c.env.db, c.var.caller.id)
+    if (!user) throw unauthorized()
+    return c.json(user, 200)
+  })
+  .patch('/me', can('account:update'), valid('json', AccountPatch), async (c) => {
+    const { currentPassword, ...values } = c.req.valid('json')
+    if (values.email !== undefined && values.email !== (await findUser(c.env.db, c.var.caller.id))?.email) {
+      if (currentPassword === undefined)
+        throw invalid('currentPassword', 'is needed to change the e-mail address', 'required')
+      await prove(c, currentPassword)
+    }
+    const user = await changeOwn(c.env.db, c.var.caller, values)
+    if (!user) throw unauthorized()
+    return c.json(user, 200)
+  })
+  .post('/password', can('account:password'), valid('json', NewPassword), async (c) => {
+    const { config, db, passwords, sessions } = c.env
+    const { currentPassword, newPassword } = c.req.valid('json')
+    const identity = await prove(c, currentPassword)
+    const errors = passwordFaults(config, 'newPassword', newPassword, identity)
+    if (errors.length > 0) throw new Problem('bad-request', { errors })
+    const changed = await changePassword(db, c.var.caller, identity.passwordHash, await passwords.hash(newPassword))
+    if (!changed) throw invalid('currentPassword', 'is not your password', 'wrong')
+    sessions.forget({ user: c.var.caller.id })
+    return c.body(null, 204)
+  })
+  .post('/reset', anyone(), valid('json', Reset), async (c) => {
+    const { config, db, passwords, sessions, address } = c.env
+    const { token, newPassword } = c.req.valid('json')
+    const buckets = signInBuckets(config, undefined, address)
+    await count(db, buckets)
+    const tokenHash = hashOf(token)
+    const account = await findReset(db, tokenHash)
+    if (!account) throw invalid('token', 'is not valid, or no longer', 'invalid')
+    await forgive(db, buckets)
+    const errors = passwordFaults(config, 'newPassword', newPassword, account)
+    if (errors.length > 0) throw new Problem('bad-request', { errors })
+    const user = await resetPassword(db, sender(c), tokenHash, await passwords.hash(newPassword))
+    if (!user) throw invalid('token', 'is not valid, or no longer', 'invalid')
+    sessions.forget({ user })
+    return c.body(null, 204)
+  })
+  .get('/sessions', can('sessions:list'), valid('query', plainQuery({})), async (c) =>
+    answerPage(c, await readPage(c, c.req.valid('query'), listSessions(c.env.db, c.var.caller))),
+  )
+  .delete('/sessions/:id', can('sessions:end'), valid('param', ById), async (c) => {
+    const session = c.req.valid('param').id
+    const ended = await endSessions(c.env.db, sender(c), { session, userId: c.var.caller.id })
+    if (ended.length === 0) throw new Problem('not-found')
+    c.env.sessions.forget({ session })
+    return c.body(null, 204)
+  })
+  .post('/logout-all', can('sessions:end'), async (c) => {
+    const user = c.var.caller.id
+    await endSessions(c.env.db, sender(c), { userId: user })
+    c.env.sessions.forget({ user })
+    return c.body(null, 204)
+  })

@@ -1,0 +1,116 @@
+import { and, count, eq, sql } from 'drizzle-orm'
+import { v7 as uuid } from 'uuid'
+import type { z } from 'zod'
+import type { Caller } from '../access/can.ts'
+import { recorded } from '../audit/change.ts'
+import { signed, trail } from '../audit/record.ts'
+import { resets, sessions, shownUser, users } from '../auth/schema.ts'
+import type { Db } from '../db/client.ts'
+import { violates } from '../db/failure.ts'
+import { pages } from '../db/pages.ts'
+import { prepared } from '../db/prepared.ts'
+import { found } from '../db/search.ts'
+import { Problem } from '../http/problem.ts'
+import type { NewUser, UserPatch, UserQuery } from './schema.ts'
+
+const { placeholder } = sql
+
+const oneUser = prepared((db: Db) =>
+  db
+    .select(shownUser)
+    .from(users)
+    .where(eq(users.id, placeholder('id')))
+    .prepare('user'),
+)
+
+/** @throws {Problem} 404 */
+export async function getUser(db: Db, id: string) {
+  const [row] = await oneUser(db, {}).execute({ id })
+  if (!row) throw new Problem('not-found')
+  return row
+}
+
+type Filters = { q: boolean; role: boolean; active: boolean }
+
+const userPages = pages({
+  orders: { createdAt: { key: users.createdAt, type: 'timestamptz', id: users.id } },
+  where: (filters: Filters) =>
+    and(
+      filters.q ? found(users.search) : undefined,
+      filters.role ? eq(users.role, placeholder('role')) : undefined,
+      filters.active ? eq(users.active, placeholder('active')) : undefined,
+    ),
+  page: (db, { where, orderBy, place }) =>
+    db
+      .select({ ...shownUser, ...place })
+      .from(users)
+      .where(where)
+      .orderBy(...orderBy)
+      .limit(placeholder('limit'))
+      .prepare('users'),
+  count: (db, where) => db.select({ count: count() }).from(users).where(where).prepare('users_count'),
+})
+
+type Query = Pick<z.output<typeof UserQuery>, 'q' | 'role' | 'active'>
+
+export const listUsers = (db: Db, { q, role, active }: Query) =>
+  userPages(db, { q: q !== undefined, role: role !== undefined, active: active !== undefined }, { q, role, active: active === 'true' })
+
+/**
+ * Another active administrator remains. Locking them all, always in the same order, makes two who demote each other at
+ * the same moment take turns: the second finds itself the last.
+ */
+const notTheLast = sql`(${users.role} <> 'admin' or not ${users.active} or
+  (select count(*) from (select from ${users} as admins where admins.role = 'admin' and admins.active order by admins.id for update) as locked) > 1)`
+
+type Shape = { demotes: boolean }
+const records = recorded(users, shownUser, {
+  resource: 'user',
+  changeable: ({ demotes }: Shape) => (demotes ? notTheLast : undefined),
+})
+
+/** @throws {Problem} 409 where the address is another account's */
+export const createUser = (
+  db: Db,
+  caller: Caller,
+  values: Omit<z.output<typeof NewUser>, 'password'> & { passwordHash: string },
+) => records.insert(db, caller, { ...values, id: uuid() })
+
+/**
+ * Ends what sessions an inactive account has left: after it was deactivated, and before it is active again, so that a
+ * session begun at that moment does not come back either.
+ */
+const endSessionsOfInactive = (db: Db, id: string) =>
+  db.execute(sql`update ${sessions} set revoked_at = now() from ${users}
+    where ${users.id} = ${sessions.userId} and ${users.id} = ${id} and not ${users.active} and revoked_at is null`)
+
+/** @throws {Problem} 404, 409 on the last active administrator, on a taken address and on the role of a doctor's account */
+export async function changeUser(db: Db, caller: Caller, id: string, values: z.output<typeof UserPatch>) {
+  if (values.active === true) await endSessionsOfInactive(db, id)
+  const demotes = values.active === false || (values.role !== undefined && values.role !== 'admin')
+  const user = await records.update(db, caller, { demotes }, id, values).catch((error: unknown) => {
+    if (!violates(error, 'doctors_account_fkey')) throw error
+    throw new Problem('conflict', { detail: 'The account is linked to a doctor: unlink it before its role changes.' })
+  })
+  if (!user) {
+    await getUser(db, id)
+    throw new Problem('conflict', { detail: 'This is the last active administrator.' })
+  }
+  if (values.active === false) await endSessionsOfInactive(db, id)
+  return user
+}
+
+const opening = prepared((db: Db) => {
+  const reset = db.$with('resets', {}).as(sql`insert into ${resets} (user_id, token_hash, expires_at)
+    select ${users.id}, ${placeholder('tokenHash')}, now() + interval '1 hour' from ${users} where ${eq(users.id, placeholder('id'))}
+    on conflict (user_id) do update set token_hash = excluded.token_hash, expires_at = excluded.expires_at returning *`)
+  const recording = trail(db, { resource: 'user', changes: 'created', rows: sql`${resets}`, resourceId: resets.userId })
+  return db.with(reset, recording).select({ expiresAt: resets.expiresAt }).from(resets).prepare('reset_open')
+})
+
+/** Opens a reset of the account's password, in place of an earlier one. @throws {Problem} 404 */
+export async function openReset(db: Db, caller: Caller, id: string, tokenHash: string) {
+  const [reset] = await opening(db, {}).execute({ ...signed(caller, 201), id, tokenHash })
+  if (!reset) throw new Problem('not-found')
+  return reset
+}

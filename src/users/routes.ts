@@ -1,0 +1,43 @@
+import { randomBytes } from 'node:crypto'
+import { type Context, Hono } from 'hono'
+import { can, type Guarded } from '../access/can.ts'
+import { passwordFaults } from '../auth/passwords.ts'
+import { hashOf } from '../auth/tokens.ts'
+import { ById } from '../http/fields.ts'
+import { answerPage, readPage } from '../http/page.ts'
+import { Problem } from '../http/problem.ts'
+import { valid } from '../http/valid.ts'
+import { changeUser, createUser, getUser, listUsers, openReset } from './queries.ts'
+import { NewUser, UserPatch, UserQuery } from './schema.ts'
+
+/** @throws {Problem} 404 where there is no account of the id in the path */
+const exists = (c: Context<Guarded, '/:id'>) => getUser(c.env.db, c.req.param('id'))
+
+export const userRoutes = new Hono()
+  .get('/', can('users:list'), valid('query', UserQuery), async (c) => {
+    const query = c.req.valid('query')
+    return answerPage(c, await readPage(c, query, listUsers(c.env.db, query)))
+  })
+  .post('/', can('users:create'), valid('json', NewUser), async (c) => {
+    const { config, db, passwords } = c.env
+    const { password, ...account } = c.req.valid('json')
+    const errors = passwordFaults(config, 'password', password, account)
+    if (errors.length > 0) throw new Problem('bad-request', { errors })
+    const user = await createUser(db, c.var.caller, { ...account, passwordHash: await passwords.hash(password) })
+    return c.json(user, 201, { Location: `/api/users/${user.id}` })
+  })
+  .get('/:id', can('users:get'), valid('param', ById), async (c) => {
+    const user = await getUser(c.env.db, c.req.valid('param').id)
+    c.set('subject', { resourceId: user.id })
+    return c.json(user, 200)
+  })
+  .patch('/:id', can('users:update'), valid('param', ById), valid('json', UserPatch, { first: exists }), async (c) => {
+    const user = await changeUser(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))
+    c.env.sessions.forget({ user: user.id })
+    return c.json(user, 200)
+  })
+  .post('/:id/reset-token', can('users:reset'), valid('param', ById), async (c) => {
+    const token = randomBytes(32).toString('base64url')
+    const { expiresAt } = await openReset(c.env.db, c.var.caller, c.req.valid('param').id, hashOf(token))
+    return c.json({ token, expiresAt }, 201)
+  })

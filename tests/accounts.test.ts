@@ -1,0 +1,175 @@
+import { sql } from 'drizzle-orm'
+import { describe, expect, it } from 'vitest'
+import { type Api, doctor, password, patient, world } from './support/api.ts'
+
+const { api, admin } = await world()
+
+const login = (email: string, word = password, on: Api = api) =>
+  on.send('POST', '/api/auth/login', { email, password: word })
+const user = (more: Record<string, unknown> = {}) => ({
+  name: 'New User',
+  email: `${crypto.randomUUID()}@example.org`,
+  password,
+  role: 'doctor',
+  ...more,
+})
+
+describe('one\u2019s own account', () => {
+  it('is read and renamed', async () => {
+    const person = await api.register('Before')
+    const changed = await person.patch('/api/auth/me', { name: ' After ' })
+    expect([changed.status, changed.at('name')]).toEqual([200, 'After'])
+    expect((await person.get('/api/auth/me')).body).toEqual(changed.body)
+  })
+
+  it('changes its e-mail address only with the password', async () => {
+    const person = await api.register('Mover')
+    const email = `${crypto.randomUUID()}@example.org`
+    for (const body of [{ email }, { email, currentPassword: 'wrong one' }]) {
+      const refused = await person.patch('/api/auth/me', body)
+      expect([refused.status, refused.faults]).toEqual([400, ['currentPassword']])
+    }
+    expect(
+      (await person.patch('/api/auth/me', { email: email.toUpperCase(), currentPassword: password })).at('email'),
+    ).toBe(email)
+    expect((await person.patch('/api/auth/me', { email })).status).toBe(200)
+    expect((await login(email)).status).toBe(200)
+  })
+
+  it('does not take another account\u2019s address', async () => {
+    const person = await api.register('Greedy')
+    expect((await person.patch('/api/auth/me', { email: admin.email, currentPassword: password })).status).toBe(409)
+  })
+
+  it('does not make itself an administrator', async () => {
+    const person = await api.register('Climber')
+    const answer = await person.patch('/api/auth/me', { role: 'admin', active: true })
+    expect([answer.status, answer.faults]).toEqual([400, ['role', 'active']])
+  })
+})
+
+describe('a password', () => {
+  it('is changed with the old one, and ends every other session', async () => {
+    const person = await api.register('Changer')
+    const other = await login(person.email)
+    const change = (currentPassword: string, newPassword: string) =>
+      person.post('/api/auth/password', { currentPassword, newPassword })
+    expect((await change('not this one', 'brand new password')).faults).toEqual(['currentPassword'])
+    expect((await change(password, 'short')).faults).toEqual(['newPassword'])
+    expect((await change(password, person.email)).faults).toEqual(['newPassword'])
+    expect((await change(password, 'brand new password')).status).toBe(204)
+    expect((await person.get('/api/auth/me')).status).toBe(200)
+    expect((await api.send('GET', '/api/auth/me', undefined, { token: other.string('access') })).status).toBe(401)
+    expect((await api.send('POST', '/api/auth/refresh', { refresh: other.string('refresh') })).status).toBe(401)
+    expect((await login(person.email)).status).toBe(401)
+    expect((await login(person.email, 'brand new password')).status).toBe(200)
+  })
+
+  it('is reset with a token of the administrator, once, and ends every session', async () => {
+    const person = await api.register('Forgetful')
+    const reset = (token: string, newPassword: string) => api.send('POST', '/api/auth/reset', { token, newPassword })
+    const voided = await admin.post(`/api/users/${person.id}/reset-token`)
+    const opened = await admin.post(`/api/users/${person.id}/reset-token`)
+    expect([opened.status, Object.keys(Object(opened.body)).sort()]).toEqual([201, ['expiresAt', 'token']])
+    expect((await reset(voided.string('token'), 'brand new password')).faults).toEqual(['token'])
+    expect((await reset(opened.string('token'), 'password1')).faults).toEqual(['newPassword'])
+    expect((await reset(opened.string('token'), 'brand new password')).status).toBe(204)
+    expect((await reset(opened.string('token'), 'another new password')).faults).toEqual(['token'])
+    expect((await person.get('/api/auth/me')).status).toBe(401)
+    expect((await login(person.email, 'brand new password')).status).toBe(200)
+  })
+
+  it('is not reset with a token of yesterday', async () => {
+    const person = await api.register('Late')
+    const opened = await admin.post(`/api/users/${person.id}/reset-token`)
+    await api.db.execute(sql`update resets set expires_at = now() where user_id = ${person.id}`)
+    const answer = await api.send('POST', '/api/auth/reset', {
+      token: opened.string('token'),
+      newPassword: 'brand new password',
+    })
+    expect([answer.status, answer.faults]).toEqual([400, ['token']])
+  })
+})
+
+describe('user administration', () => {
+  it('makes accounts of any role', async () => {
+    for (const role of ['admin', 'doctor', 'patient']) {
+      const made = await admin.post('/api/users', user({ role }))
+      expect([made.status, made.at('role'), made.headers.get('Location')]).toEqual([201, role, `/api/users/${made.id}`])
+      expect((await admin.get(`/api/users/${made.id}`)).body).toEqual(made.body)
+      expect((await login(made.string('email'))).status).toBe(200)
+    }
+  })
+
+  it('lists them by role, by what they may do, and by parts of name and address', async () => {
+    const made = await admin.post('/api/users', user({ name: 'Zoë Quartermain', role: 'patient' }))
+    expect((await admin.get('/api/users?q=zoe+quart')).each('id')).toEqual([made.id])
+    expect((await admin.get('/api/users?role=patient&active=true&q=quarter')).each('id')).toEqual([made.id])
+    expect((await admin.get('/api/users?role=doctor&q=quarter')).list()).toEqual([])
+    await admin.patch(`/api/users/${made.id}`, { active: false })
+    expect((await admin.get('/api/users?active=false&q=quarter')).each('id')).toEqual([made.id])
+  })
+
+  it('changes a role at once and keeps the sessions', async () => {
+    const person = await api.register('Promoted')
+    expect((await person.get('/api/users')).status).toBe(403)
+    expect((await admin.patch(`/api/users/${person.id}`, { role: 'admin' })).at('role')).toBe('admin')
+    expect((await person.get('/api/users')).status).toBe(200)
+    await admin.patch(`/api/users/${person.id}`, { role: 'patient' })
+    expect((await person.get('/api/users')).status).toBe(403)
+  })
+
+  it('deactivates an account at once, and brings none of its sessions back', async () => {
+    const person = await api.register('Suspended')
+    await admin.patch(`/api/users/${person.id}`, { active: false })
+    const refused = async () => [
+      (await person.get('/api/auth/me')).status,
+      (await api.send('POST', '/api/auth/refresh', { refresh: person.refresh })).status,
+    ]
+    expect([...(await refused()), (await login(person.email)).status]).toEqual([401, 401, 401])
+    await admin.patch(`/api/users/${person.id}`, { active: true })
+    expect([...(await refused()), (await login(person.email)).status]).toEqual([401, 401, 200])
+  })
+
+  it('does not log out an active account that is made active', async () => {
+    const person = await api.register('Unbothered')
+    await admin.patch(`/api/users/${person.id}`, { active: true, name: 'Still here' })
+    expect((await person.get('/api/auth/me')).at('name')).toBe('Still here')
+  })
+
+  it('protects the last active administrator', async () => {
+    const others = (await admin.get('/api/users?role=admin&active=true')).each('id').filter((id) => id !== admin.id)
+    for (const id of others) expect((await admin.patch(`/api/users/${id}`, { role: 'doctor' })).status).toBe(200)
+    expect((await admin.patch(`/api/users/${admin.id}`, { role: 'doctor' })).status).toBe(409)
+    expect((await admin.patch(`/api/users/${admin.id}`, { active: false })).status).toBe(409)
+    expect((await admin.patch(`/api/users/${admin.id}`, { name: 'Ada the Last', role: 'admin' })).status).toBe(200)
+  })
+
+  it('keeps the role of an account that is linked to a doctor until it is unlinked', async () => {
+    const account = await admin.post('/api/users', user({ role: 'doctor' }))
+    const linked = await admin.post('/api/doctors', doctor({ userId: account.id }))
+    expect((await admin.patch(`/api/users/${account.id}`, { role: 'patient' })).status).toBe(409)
+    expect((await admin.patch(`/api/users/${account.id}`, { name: 'Still a doctor' })).status).toBe(200)
+    await admin.patch(`/api/doctors/${linked.id}`, { userId: null })
+    expect((await admin.patch(`/api/users/${account.id}`, { role: 'patient' })).status).toBe(200)
+  })
+
+  it.each([
+    ['an unknown id', () => `/api/users/${crypto.randomUUID()}`],
+    ['no id', () => '/api/users/me'],
+  ])('knows no account of %s', async (_, path) => {
+    expect((await admin.get(path())).status).toBe(404)
+    expect((await admin.patch(path(), { nonsense: 1 })).status).toBe(404)
+    expect((await admin.post(`${path()}/reset-token`)).status).toBe(404)
+  })
+})
+
+describe('the first account', () => {
+  it('is the administrator, every later one a patient', async () => {
+    expect((await admin.get('/api/auth/me')).at('role')).toBe('admin')
+    const person = await api.register('Second')
+    expect((await person.get('/api/auth/me')).at('role')).toBe('patient')
+    expect((await person.post('/api/doctors', doctor())).status).toBe(403)
+    expect((await person.post('/api/patients', patient())).status).toBe(201)
+  })
+})

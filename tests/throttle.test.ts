@@ -1,0 +1,147 @@
+import { sql } from 'drizzle-orm'
+import { describe, expect, it } from 'vitest'
+import { Api, password, world } from './support/api.ts'
+
+const settings = { LOGIN_FAILURES_PER_ACCOUNT: '3', LOGIN_FAILURES_PER_ADDRESS: '6', REGISTRATIONS_PER_ADDRESS: '4' }
+const { api, url } = await world(settings)
+
+let hosts = 0
+/** An address that nobody has come from yet. */
+const nowhere = () => {
+  hosts += 1
+  return `198.51.100.${hosts}`
+}
+const from = (address: string) => ({ env: { address } })
+const login = (email: string, word: string, address: string, on = api) =>
+  on.send('POST', '/api/auth/login', { email, password: word }, from(address))
+const fail = async (times: number, email: string, address: () => string) => {
+  const statuses: number[] = []
+  for (let i = 0; i < times; i += 1) statuses.push((await login(email, 'wrong password', address())).status)
+  return statuses
+}
+const register = async (address = nowhere()) => {
+  const email = `${crypto.randomUUID()}@example.org`
+  const answer = await api.send('POST', '/api/auth/register', { name: 'Someone', email, password }, from(address))
+  return { email, address, answer, access: answer.string('access'), refresh: answer.string('refresh') }
+}
+
+describe('failed sign-ins', () => {
+  it.each(['known', 'unknown'])(
+    'are counted by a %s account, whatever the address, the case and the blanks',
+    async (kind) => {
+      const email = kind === 'known' ? (await register()).email : 'nobody@example.org'
+      const spellings = [email, ` ${email.toUpperCase()} `, email]
+      for (const spelling of spellings) expect((await login(spelling, 'wrong password', nowhere())).status).toBe(401)
+      const full = await login(email, password, nowhere())
+      expect([full.status, full.at('type')]).toEqual([429, '/problems/too-many-requests'])
+      expect(Number(full.headers.get('Retry-After'))).toBeGreaterThan(0)
+      expect(Number(full.headers.get('Retry-After'))).toBeLessThanOrEqual(900)
+    },
+  )
+
+  it('hold in every process', async () => {
+    const { email } = await register()
+    await fail(3, email, nowhere)
+    const other = await Api.start(url, settings)
+    expect((await login(email, password, nowhere(), other)).status).toBe(429)
+    await other.stop()
+  })
+
+  it('do not lock the owner out of where they have signed in before', async () => {
+    const { email, address } = await register()
+    expect(await fail(4, email, nowhere)).toEqual([401, 401, 401, 429])
+    expect((await login(email, password, address)).status).toBe(200)
+  })
+
+  it('are forgotten with the window', async () => {
+    const { email } = await register()
+    await fail(4, email, nowhere)
+    await api.db.execute(sql`update throttle set ends_at = now()`)
+    expect((await login(email, password, nowhere())).status).toBe(200)
+  })
+
+  it('of the account are forgotten with a success', async () => {
+    const { email, address } = await register()
+    for (let round = 0; round < 3; round += 1) {
+      await fail(2, email, () => address)
+      await api.db.execute(sql`update throttle set count = 0 where count > 2`)
+      expect((await login(email, password, address)).status).toBe(200)
+    }
+  })
+
+  it('are counted by address over all accounts, where successes count for nothing', async () => {
+    const address = nowhere()
+    const { email } = await register(address)
+    for (let i = 0; i < 8; i += 1) expect((await login(email, password, address)).status).toBe(200)
+    expect(await fail(2, 'a@example.org', () => address)).toEqual([401, 401])
+    expect(await fail(2, 'b@example.org', () => address)).toEqual([401, 401])
+    expect(await fail(3, 'c@example.org', () => address)).toEqual([401, 401, 429])
+    expect((await login(email, password, address)).status).toBe(429)
+  })
+
+  it('at the same moment count each', async () => {
+    const { email } = await register()
+    const answers = await Promise.all(Array.from({ length: 10 }, () => login(email, 'wrong password', nowhere())))
+    expect(answers.filter(({ status }) => status === 401)).toHaveLength(3)
+  })
+
+  it('are not hidden by headers that anyone can send', async () => {
+    const address = nowhere()
+    const spoof = (i: number) => ({
+      ...from(address),
+      headers: { 'X-Forwarded-For': `203.0.113.${i}`, 'X-Real-IP': '203.0.113.9', Forwarded: 'for=203.0.113.7' },
+    })
+    const statuses: number[] = []
+    for (let i = 0; i < 7; i += 1)
+      statuses.push(
+        (await api.send('POST', '/api/auth/login', { email: `${i}@example.org`, password }, spoof(i))).status,
+      )
+    expect(statuses).toEqual([401, 401, 401, 401, 401, 401, 429])
+  })
+})
+
+it('throttles a wrong current password like a sign-in', async () => {
+  const { access, address } = await register()
+  const change = (currentPassword: string) =>
+    api.send(
+      'POST',
+      '/api/auth/password',
+      { currentPassword, newPassword: 'brand new password' },
+      { ...from(address), token: access },
+    )
+  const statuses: number[] = []
+  for (let i = 0; i < 3; i += 1) statuses.push((await change('wrong password')).status)
+  expect([...statuses, (await change(password)).status]).toEqual([400, 400, 400, 429])
+})
+
+it.each([
+  ['reset', { token: 'rubbish', newPassword: 'brand new password' }, 400],
+  ['refresh', { refresh: 'rubbish' }, 401],
+])('throttles a bad token at %s by address', async (route, body, refused) => {
+  const address = nowhere()
+  const statuses: number[] = []
+  for (let i = 0; i < 7; i += 1)
+    statuses.push((await api.send('POST', `/api/auth/${route}`, body, from(address))).status)
+  expect(statuses).toEqual([...Array(6).fill(refused), 429])
+})
+
+it('throttles registrations by address', async () => {
+  const address = nowhere()
+  for (let i = 0; i < 4; i += 1) await register(address)
+  const fifth = await api.send(
+    'POST',
+    '/api/auth/register',
+    { name: 'Fifth', email: 'fifth@example.org', password },
+    from(address),
+  )
+  expect(fifth.status).toBe(429)
+  expect(Number(fifth.headers.get('Retry-After'))).toBeGreaterThan(900)
+  await register()
+})
+
+it('keeps neither address nor e-mail in what it counts', async () => {
+  const { email, address } = await register()
+  await fail(1, email, () => address)
+  const rows = await api.db.execute<{ key: string }>(sql`select key from throttle`)
+  for (const { key } of rows) expect(key).toMatch(/^[\w-]{43}$/)
+})
