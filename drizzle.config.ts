@@ -4,5 +4,6 @@ export default defineConfig({
   dialect: 'postgresql',
   schema: './src/*/schema.ts',
   out: './drizzle',
-  dbCredentials: { url: process.env.DATABASE_URL ?? 'postgres://postgres@127.0.0.1:5432/postgres' },
+  // Only the studio connects, and npm run db:studio says where to. npm run db:migrate does not ask drizzle-kit.
+  dbCredentials: { url: process.env.DATABASE_URL ?? 'postgres://127.0.0.1' },
 })

@@ -5,10 +5,10 @@ create extension if not exists unaccent;
 --> statement-breakpoint
 create extension if not exists btree_gist;
 --> statement-breakpoint
--- Text without case and accents. PostgreSQL calls unaccent() merely stable, since its dictionary could be replaced; with
+-- Text without case and accents, and with one sigma. PostgreSQL calls unaccent() merely stable, since its dictionary could be replaced; with
 -- the dictionary named and left alone it is immutable, as an index needs it to be.
 create function fold(value text) returns text language sql immutable strict parallel safe
-  return lower(public.unaccent('public.unaccent'::regdictionary, value));
+  return translate(lower(public.unaccent('public.unaccent'::regdictionary, value)), 'ς', 'σ');
 --> statement-breakpoint
 -- The LIKE pattern of texts that contain `part`, in which %, _ and \ stand for themselves.
 create function containing(part text) returns text language sql immutable strict parallel safe

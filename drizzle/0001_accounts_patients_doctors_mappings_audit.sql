@@ -103,7 +103,7 @@ CREATE TABLE "patients" (
 	"email" text,
 	"address" text,
 	"blood_group" "blood_group",
-	"allergies" text[] NOT NULL,
+	"allergies" jsonb NOT NULL,
 	"medical_history" text,
 	"user_id" uuid,
 	"created_by" uuid NOT NULL,
@@ -135,7 +135,7 @@ CREATE UNIQUE INDEX "doctors_license_number_key" ON "doctors" USING btree ("lice
 CREATE UNIQUE INDEX "doctors_user_id_key" ON "doctors" USING btree ("user_id") WHERE deleted_at is null;--> statement-breakpoint
 CREATE INDEX "doctors_created_at_idx" ON "doctors" USING btree ("created_at","id");--> statement-breakpoint
 CREATE INDEX "doctors_name_idx" ON "doctors" USING btree ((fold("name") collate "C"),"id");--> statement-breakpoint
-CREATE INDEX "doctors_specialization_idx" ON "doctors" USING btree ((fold("specialization") collate "C"));--> statement-breakpoint
+CREATE INDEX "doctors_specialization_idx" ON "doctors" USING btree (lower("specialization"));--> statement-breakpoint
 CREATE INDEX "doctors_search_idx" ON "doctors" USING gin ("search" gin_trgm_ops);--> statement-breakpoint
 CREATE INDEX "mappings_doctor_id_idx" ON "mappings" USING btree ("doctor_id","patient_id");--> statement-breakpoint
 CREATE INDEX "mappings_created_at_idx" ON "mappings" USING btree ("created_at","id");--> statement-breakpoint

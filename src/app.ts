@@ -5,8 +5,8 @@ import { accountRoutes } from './auth/account-routes.ts'
 import { authRoutes } from './auth/routes.ts'
 import { doctorRoutes } from './doctors/routes.ts'
 import type { App } from './env.ts'
-import { answersJson, shareWithOrigins } from './http/api.ts'
-import { headers } from './http/headers.ts'
+import { shareWithOrigins } from './http/cors.ts'
+import { headers, noStore } from './http/headers.ts'
 import { logRequests } from './http/log.ts'
 import { renderProblem } from './http/render.ts'
 import { allowedMethods, unknownPath } from './http/routing.ts'
@@ -21,7 +21,7 @@ const base = new Hono<App>({ strict: false })
 base.onError(renderProblem)
 base.notFound(unknownPath)
 base.use(headers, logRequests, shareWithOrigins, allowedMethods(base))
-base.use('/api/*', answersJson)
+base.use('/api/*', noStore)
 
 /** The whole API. Every route begins with the guard that says who may use it. */
 export const app = base

@@ -65,7 +65,7 @@ export async function openDatabase(config: Config, { share = false } = {}): Prom
     import('./db/embedded.ts'),
     import('./db/migrate.ts'),
   ])
-  for (const end = Date.now() + patience; Date.now() < end; await setTimeout(50)) {
+  for (const end = Date.now() + patience; Date.now() < end; await setTimeout(100)) {
     try {
       let applied = 0
       const database = await startEmbedded(folder, async (url) => {
@@ -76,7 +76,7 @@ export async function openDatabase(config: Config, { share = false } = {}): Prom
       if (!(error instanceof FolderInUse)) throw error
       if (!share) break
       const url = await servedAt(folder)
-      if (url && (await answers(url))) return { ...elsewhere, url, embedded: true, joined: true }
+      if (url && (await listens(url))) return { ...elsewhere, url, embedded: true, joined: true }
     }
   }
   throw new ConfigError(
@@ -85,7 +85,7 @@ export async function openDatabase(config: Config, { share = false } = {}): Prom
 }
 
 /** Whether something listens at `url`. */
-async function answers(url: string): Promise<boolean> {
+export async function listens(url: string): Promise<boolean> {
   const { hostname, port } = new URL(url)
   const socket = createConnection({ host: hostname, port: Number(port) })
   return once(socket, 'connect')

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { doctor, patient, world } from './support/api.ts'
+import { doctor, password, patient, world } from './support/api.ts'
 
 const { admin } = await world()
 
@@ -29,6 +29,15 @@ const lists: Record<string, () => Promise<List>> = {
       path: `/api/doctors?specialization=${specialization}`,
       add: () => addDoctor({ specialization }),
       remove: removing('/api/doctors'),
+    }
+  },
+  async '/api/users'() {
+    const tag = crypto.randomUUID()
+    const account = () => ({ name: tag, email: `${crypto.randomUUID()}@example.org`, password, role: 'patient' })
+    return {
+      path: `/api/users?q=${tag}&active=true`,
+      add: () => made('/api/users', account()),
+      remove: (id) => admin.patch(`/api/users/${id}`, { active: false }),
     }
   },
   async '/api/mappings'() {
@@ -310,6 +319,7 @@ describe('q', () => {
     ['  Zoë ', 'name', 'Zoë', true],
     ['жуков', 'name', 'Анна ЖУКОВА', true],
     ['ΜΑΡΊΑ', 'name', 'Μαρία', true],
+    ['ΟΔΥΣΣΕΎΣ', 'name', 'Οδυσσεύς', true],
     ['e\u0301mile', 'name', '\u00c9mile', true],
     ['zoé m', 'name', 'Zoë Adler', false],
     ['100%', 'name', 'a 100% b', true],

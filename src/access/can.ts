@@ -3,6 +3,7 @@ import { validate as isUuid } from 'uuid'
 import type { Actor } from '../audit/record.ts'
 import { authenticate } from '../auth/authenticate.ts'
 import type { App, Asked, Env } from '../env.ts'
+import { needAcceptsJson } from '../http/accept.ts'
 import { Problem } from '../http/problem.ts'
 import { type PermissionName, permissionOf, type Reach, type Role } from './permissions.ts'
 
@@ -32,9 +33,14 @@ export const sender = (c: Asked) => ({
   requestId: c.var.requestId,
 })
 
-/** Marks a route that needs no sign-in. */
+const open: MiddlewareHandler<App> = (c, next) => {
+  needAcceptsJson(c.req)
+  return next()
+}
+
+/** Marks a route that needs no sign-in. @throws {Problem} 406 */
 export const anyone = (): MiddlewareHandler<App> & Guard =>
-  Object.assign<MiddlewareHandler<App>, Guard>((_, next) => next(), { [guard]: 'anyone' })
+  Object.assign<MiddlewareHandler<App>, Guard>(open, { [guard]: 'anyone' })
 
 const reads = new Set(['GET', 'HEAD'])
 const idOf = (param: string | undefined) => (isUuid(param) ? param : undefined)
@@ -42,12 +48,13 @@ const idOf = (param: string | undefined) => (isUuid(param) ? param : undefined)
 /**
  * Lets through who is signed in and whose role has the permission, and gives the route its `caller`.
  * Reads and refusals go into the trail behind the answer; a change writes its row with itself.
- * @throws {Problem} 401, 403
+ * @throws {Problem} 406, 401, 403
  */
 export function can(name: PermissionName): MiddlewareHandler<Guarded> & Guard {
   const permission = permissionOf(name)
   const [resource = ''] = name.split(':')
   const handler: MiddlewareHandler<Guarded> = async (c, next) => {
+    needAcceptsJson(c.req)
     const account = await authenticate(c)
     const from = sender(c)
     const actor: Actor = { userId: account.id, role: account.role, ...from }

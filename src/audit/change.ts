@@ -1,4 +1,4 @@
-import { and, eq, getTableName, type SQL, sql } from 'drizzle-orm'
+import { and, eq, getTableName, type SQL, sql, type WithSubquery } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import type { Caller } from '../access/can.ts'
 import type { Db } from '../db/client.ts'
@@ -17,6 +17,8 @@ type Recorded<Shape> = {
   patientId?: PgColumn
   /** Which rows the caller may change: seen, reached and in the right state. */
   changeable: (shape: Shape) => SQL | undefined
+  /** What else the change changes, as common table expressions over `before`. */
+  beside?: (db: Db, shape: Shape) => WithSubquery[]
 }
 
 /**
@@ -27,7 +29,7 @@ type Recorded<Shape> = {
 export function recorded<Shown extends Columns, Shape extends Record<string, unknown>>(
   table: PgTable & { id: PgColumn; deletedAt?: PgColumn },
   shown: Shown,
-  { resource, patientId, changeable }: Recorded<Shape>,
+  { resource, patientId, changeable, beside }: Recorded<Shape>,
 ) {
   const name = getTableName(table)
   const fields = Object.entries(shown).filter(([key]) => !untold.has(key))
@@ -48,7 +50,12 @@ export function recorded<Shown extends Columns, Shape extends Record<string, unk
     const before = db.$with('before', {}).as(rows)
     const after = db.$with(name, {}).as(update(table))
     return db
-      .with(before, after, trail(db, { ...about, rows: sql`before, ${table}`, changes: 'changed' }))
+      .with(
+        before,
+        after,
+        trail(db, { ...about, rows: sql`before, ${table}`, changes: 'changed' }),
+        ...(beside?.(db, shape) ?? []),
+      )
       .select(shown)
       .from(table)
       .prepare('update')

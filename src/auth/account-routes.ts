@@ -4,7 +4,7 @@ import type { Asked } from '../env.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, plainQuery, readPage } from '../http/page.ts'
 import { invalid, Problem } from '../http/problem.ts'
-import { valid } from '../http/valid.ts'
+import { noQuery, valid } from '../http/valid.ts'
 import { changeOwn, changePassword, findIdentity, findReset, findUser, resetPassword } from './account-queries.ts'
 import { unauthorized } from './authenticate.ts'
 import { passwordFaults } from './passwords.ts'
@@ -31,7 +31,7 @@ async function prove(c: Asked & { var: { caller: Caller } }, password: string) {
 
 /** What someone who is signed in does with their own account. */
 export const accountRoutes = new Hono()
-  .get('/me', can('account:get'), async (c) => {
+  .get('/me', can('account:get'), noQuery(), async (c) => {
     const user = await findUser(c.env.db, c.var.caller.id)
     if (!user) throw unauthorized()
     return c.json(user, 200)
@@ -77,14 +77,14 @@ export const accountRoutes = new Hono()
   .get('/sessions', can('sessions:list'), valid('query', plainQuery({})), async (c) =>
     answerPage(c, await readPage(c, c.req.valid('query'), listSessions(c.env.db, c.var.caller))),
   )
-  .delete('/sessions/:id', can('sessions:end'), valid('param', ById), async (c) => {
+  .delete('/sessions/:id', can('sessions:end'), valid('param', ById), noQuery(), async (c) => {
     const session = c.req.valid('param').id
     const ended = await endSessions(c.env.db, sender(c), { session, userId: c.var.caller.id })
     if (ended.length === 0) throw new Problem('not-found')
     c.env.sessions.forget({ session })
     return c.body(null, 204)
   })
-  .post('/logout-all', can('sessions:end'), async (c) => {
+  .post('/logout-all', can('sessions:end'), noQuery(), async (c) => {
     const user = c.var.caller.id
     await endSessions(c.env.db, sender(c), { userId: user })
     c.env.sessions.forget({ user })

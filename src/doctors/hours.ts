@@ -4,9 +4,14 @@ const days = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
 const from = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a time such as 09:00')
 const to = z.string().regex(/^(([01]\d|2[0-3]):[0-5]\d|24:00)$/, 'must be a time such as 17:00, at most 24:00')
 
+const isTime = (text: string) => /^\d\d:\d\d$/.test(text)
+
 const span = z
   .strictObject({ day: z.enum(days), from, to })
-  .refine((value) => value.from < value.to, { error: 'must be after from', path: ['to'] })
+  .refine((value) => !isTime(value.from) || !isTime(value.to) || value.from < value.to, {
+    error: 'must be after from',
+    path: ['to'],
+  })
 
 /** Spans of the week in which a doctor can be booked. Touching ones are fine, overlapping ones are not. */
 export const workingHours = z
@@ -24,17 +29,21 @@ export const workingHours = z
   })
 export type WorkingHours = z.output<typeof workingHours>
 
-const isZone = (name: string) => {
+/** The zone's name in its usual case; undefined where Intl knows none of that name. */
+const zoneNamed = (name: string): string | undefined => {
   try {
-    return Boolean(new Intl.DateTimeFormat('en', { timeZone: name }))
+    const { timeZone } = new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions()
+    // An alias is kept as it is: which of two names is the canonical one differs between engines.
+    return timeZone.toLowerCase() === name.toLowerCase() ? timeZone : name
   } catch {
-    return false
+    return undefined
   }
 }
 
 /** An IANA time zone by name; an offset such as `+02:00`, which Intl would take, is none. */
-export const timeZone = z
-  .string()
-  .max(64)
-  .regex(/^[A-Za-z]/, 'must be an IANA time zone such as Europe/Berlin')
-  .refine(isZone, 'must be an IANA time zone such as Europe/Berlin')
+export const timeZone = z.string().transform((name, ctx) => {
+  const zone = /^[A-Za-z][\w+/-]{0,63}$/.test(name) ? zoneNamed(name) : undefined
+  if (zone !== undefined) return zone
+  ctx.addIssue({ code: 'custom', message: 'must be an IANA time zone such as Europe/Berlin' })
+  return z.NEVER
+})

@@ -5,11 +5,14 @@ import type { Caller } from '../access/can.ts'
 import type { Reach } from '../access/permissions.ts'
 import { live, permitted } from '../access/scope.ts'
 import { recorded } from '../audit/change.ts'
+import { audit } from '../audit/schema.ts'
 import type { Db } from '../db/client.ts'
+import { violates } from '../db/failure.ts'
 import { pages } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
 import { folded, found } from '../db/search.ts'
 import { Problem } from '../http/problem.ts'
+import { mappings } from '../mappings/schema.ts'
 import { type DoctorPatch, type DoctorQuery, doctors, shownDoctor, type WholeDoctor } from './schema.ts'
 
 const { placeholder } = sql
@@ -42,7 +45,7 @@ const doctorPages = pages({
       live(doctors),
       filters.q ? found(doctors.search) : undefined,
       filters.specialization
-        ? eq(folded(doctors.specialization), sql`fold(${placeholder('specialization')})`)
+        ? sql`lower(${doctors.specialization}) = lower(${placeholder('specialization')})`
         : undefined,
     ),
   page: (db, { where, orderBy, place }) =>
@@ -62,11 +65,24 @@ type Query = Pick<z.output<typeof DoctorQuery>, 'q' | 'specialization'>
 export const listDoctors = (db: Db, { q, specialization }: Query) =>
   doctorPages(db, { q: q !== undefined, specialization: specialization !== undefined }, { q, specialization })
 
-type Scope = { reach: Reach; deleted?: boolean }
+type Scope = { reach: Reach; deleted?: boolean; deletes?: boolean }
+
+/** A deleted doctor's mappings end, each with its own row in the patient's trail: access that ended does not come back. */
+const endMappings = (db: Db) => [
+  db
+    .$with('ended', {})
+    .as(sql`delete from ${mappings} using before where ${mappings.doctorId} = before.id returning ${mappings}.*`),
+  db.$with('ended_trail', {}).as(sql`insert into ${audit}
+    (id, user_id, role, action, resource, resource_id, patient_id, status, ip, user_agent, request_id, changes)
+    select gen_random_uuid(), ${placeholder('me')}::uuid, ${placeholder('role')}, 'mapping.delete', 'mapping', id, patient_id, 204,
+      ${placeholder('ip')}, ${placeholder('userAgent')}, ${placeholder('requestId')},
+      changed_fields(jsonb_build_object('patientId', patient_id, 'doctorId', doctor_id), null) from ended`),
+]
 const records = recorded(doctors, shownDoctor, {
   resource: 'doctor',
   changeable: ({ reach, deleted }: Scope) =>
     and(deleted ? isNotNull(doctors.deletedAt) : live(doctors), permitted(reach)),
+  beside: (db, { deletes }) => (deletes ? endMappings(db) : []),
 })
 
 /** Why a doctor was not changed: there is none (404), not the caller's to change (403), or not in the right state (409). */
@@ -86,8 +102,10 @@ export const createDoctor = (db: Db, caller: Caller, values: z.output<typeof Who
  * @throws {Problem} 400 and 403 over `userId`, 404, 403, 409
  */
 export async function changeDoctor(db: Db, caller: Caller, id: string, values: z.output<typeof DoctorPatch>) {
-  if (values.userId !== undefined && caller.role !== 'admin')
+  if (values.userId !== undefined && caller.role !== 'admin') {
+    await getDoctor(db, id)
     throw new Problem('forbidden', { detail: 'Only an administrator may set userId.' })
+  }
   const row = await records.update(db, caller, { reach: caller.reach }, id, values)
   if (!row) throw await refusal(db, caller, id)
   return row
@@ -95,13 +113,25 @@ export async function changeDoctor(db: Db, caller: Caller, id: string, values: z
 
 /** @throws {Problem} 404 */
 export async function deleteDoctor(db: Db, caller: Caller, id: string): Promise<void> {
-  const row = await records.update(db, caller, { reach: caller.reach }, id, { deletedAt: new Date() }, 204)
+  const row = await records.update(
+    db,
+    caller,
+    { reach: caller.reach, deletes: true },
+    id,
+    { deletedAt: new Date() },
+    204,
+  )
   if (!row) throw await refusal(db, caller, id)
 }
 
 /** @throws {Problem} 404, 409 where it is not deleted, or another has its e-mail, licence or account by now */
 export async function restoreDoctor(db: Db, caller: Caller, id: string) {
-  const row = await records.update(db, caller, { reach: caller.reach, deleted: true }, id, { deletedAt: null })
+  const row = await records
+    .update(db, caller, { reach: caller.reach, deleted: true }, id, { deletedAt: null })
+    .catch((error: unknown) => {
+      if (!violates(error, 'doctors_account_fkey')) throw error
+      throw new Problem('conflict', { detail: 'The account that the doctor was linked to has another role by now.' })
+    })
   if (!row) throw await refusal(db, caller, id)
   return row
 }

@@ -2,7 +2,7 @@ import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, readPage } from '../http/page.ts'
-import { valid } from '../http/valid.ts'
+import { noQuery, valid } from '../http/valid.ts'
 import { changeDoctor, createDoctor, deleteDoctor, getDoctor, listDoctors, restoreDoctor } from './queries.ts'
 import { DoctorPatch, DoctorQuery, WholeDoctor } from './schema.ts'
 
@@ -18,7 +18,7 @@ export const doctorRoutes = new Hono()
     const doctor = await createDoctor(c.env.db, c.var.caller, c.req.valid('json'))
     return c.json(doctor, 201, { Location: `/api/doctors/${doctor.id}` })
   })
-  .get('/:id', can('doctors:get'), valid('param', ById), async (c) => {
+  .get('/:id', can('doctors:get'), valid('param', ById), noQuery(exists), async (c) => {
     const doctor = await getDoctor(c.env.db, c.req.valid('param').id)
     c.set('subject', { resourceId: doctor.id })
     return c.json(doctor, 200)
@@ -44,10 +44,10 @@ export const doctorRoutes = new Hono()
     valid('json', DoctorPatch, { first: exists }),
     async (c) => c.json(await changeDoctor(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json')), 200),
   )
-  .delete('/:id', can('doctors:delete'), valid('param', ById), async (c) => {
+  .delete('/:id', can('doctors:delete'), valid('param', ById), noQuery(exists), async (c) => {
     await deleteDoctor(c.env.db, c.var.caller, c.req.valid('param').id)
     return c.body(null, 204)
   })
-  .post('/:id/restore', can('doctors:restore'), valid('param', ById), async (c) =>
+  .post('/:id/restore', can('doctors:restore'), valid('param', ById), noQuery(), async (c) =>
     c.json(await restoreDoctor(c.env.db, c.var.caller, c.req.valid('param').id), 200),
   )

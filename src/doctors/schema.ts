@@ -39,7 +39,7 @@ export const doctors = pgTable(
     check('doctors_experience_years', sql`experience_years between 0 and 80`),
     index('doctors_created_at_idx').on(table.createdAt, table.id),
     index('doctors_name_idx').on(folded(table.name), table.id),
-    index('doctors_specialization_idx').on(folded(table.specialization)),
+    index('doctors_specialization_idx').on(sql`lower(${table.specialization})`),
     index('doctors_search_idx').using('gin', table.search.op('gin_trgm_ops')),
   ],
 )

@@ -34,8 +34,8 @@ export const email = storable.trim().toLowerCase().max(254, 'must be at most 254
 /** A password as typed: NFC, never trimmed. What it may be is checked where one is set. */
 export const password = storable.normalize('NFC').min(1).check(atMost(256)).meta({ maxLength: 256 })
 
-/** A token of ours, which is ASCII. */
-export const token = z.string().min(1).max(2000)
+/** A token of ours. */
+export const token = storable.min(1).max(2000)
 
 export const id = z.uuid().toLowerCase()
 
@@ -53,7 +53,8 @@ export const pastDay = z.iso
 /** A path's `{id}`. */
 export const ById = z.object({ id })
 
-/** A moment (RFC 3339) with any offset, as ISO text in UTC. */
+/** A moment (RFC 3339) of the years 1 to 9999 (UTC) with any offset, as ISO text in UTC. */
 export const instant = z.iso
   .datetime({ offset: true, error: 'must be a moment such as 2026-12-01T09:00:00Z, with an offset' })
   .transform((value) => new Date(value).toISOString())
+  .refine((value) => /^(?!0000)\d{4}-/.test(value), 'must be in the years 1 to 9999')

@@ -20,3 +20,9 @@ export const headers: MiddlewareHandler<App> = async (c, next) => {
   if (c.env.secure) c.header('Strict-Transport-Security', 'max-age=31536000; includeSubDomains')
   await next()
 }
+
+/** What the API answers is for the one who asked: no cache keeps it. */
+export const noStore: MiddlewareHandler<App> = (c, next) => {
+  c.header('Cache-Control', 'no-store')
+  return next()
+}

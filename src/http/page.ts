@@ -29,6 +29,9 @@ export const listQuery = <Filters extends z.ZodRawShape, const Sort extends stri
 export const plainQuery = <Filters extends z.ZodRawShape>(filters: Filters) =>
   listQuery(filters, []).omit({ sort: true })
 
+/** What a cursor is sealed with and for. */
+type Sealed = Pick<Asked, 'env' | 'req'>
+
 type Query<Sort extends string> = {
   limit: number
   cursor?: string | undefined
@@ -46,21 +49,23 @@ const listOf = (url: URL): string => {
 
 const sealLength = 16
 /** Ties a place to one list of this installation: a cursor of another list, or a made-up one, is refused. */
-const seal = (c: Asked, place: string): Buffer =>
+const seal = (c: Sealed, place: string): Buffer =>
   createHmac('sha256', c.env.keys.cursor)
     .update(`${listOf(new URL(c.req.url))}\n${place}`)
     .digest()
     .subarray(0, sealLength)
 
-const cursorOf = (c: Asked, { id, key }: Place): string => {
+const cursorOf = (c: Sealed, { id, key }: Place): string => {
   const place = `${id}\n${key}`
   return Buffer.concat([seal(c, place), Buffer.from(place)]).toString('base64url')
 }
 
-const placeOf = (c: Asked, cursor: string): Place => {
+/** @throws {Problem} 400 where the cursor was not given out for this very list */
+export const placeOf = (c: Sealed, cursor: string): Place => {
   const bytes = Buffer.from(cursor, 'base64url')
   const place = bytes.subarray(sealLength).toString()
-  if (bytes.length <= sealLength || !timingSafeEqual(bytes.subarray(0, sealLength), seal(c, place)))
+  const canonical = bytes.toString('base64url') === cursor
+  if (!canonical || bytes.length <= sealLength || !timingSafeEqual(bytes.subarray(0, sealLength), seal(c, place)))
     throw invalid('cursor', 'is not a cursor of this list')
   const end = place.indexOf('\n')
   return { id: place.slice(0, end), key: place.slice(end + 1) }
@@ -69,10 +74,7 @@ const placeOf = (c: Asked, cursor: string): Place => {
 /** One page as read: the rows it shows, and where the next begins. */
 type Read<Row> = { rows: Row[]; next: string | null; count: number | undefined }
 
-/**
- * Reads the page of `list` that `query` asks for, newest first where it says no order.
- * @throws {Problem} 400 where the cursor was not given out for this very list
- */
+/** Reads the page of `list` that `query` asks for, newest first where it says no order. */
 export async function readPage<Row extends { id: string; cursorKey: string }, Sort extends string>(
   c: Asked,
   query: Query<Sort | 'createdAt'>,
@@ -101,8 +103,8 @@ export function answerPage<Row extends { cursorKey: string }>(
   return c.json({ results, next, ...(count !== undefined && { count }) }, 200)
 }
 
-const nextOf = (c: Asked, place: Place): string => {
+const nextOf = (c: Sealed, place: Place): string => {
   const url = new URL(c.req.url)
   url.searchParams.set('cursor', cursorOf(c, place))
-  return url.pathname + url.search
+  return url.pathname.replace(/\/$/, '') + url.search
 }

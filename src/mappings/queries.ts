@@ -59,6 +59,22 @@ const mappingPages = pages({
   count: counted,
 })
 
+const oneMapping = prepared((db: Db, scope: Scope) =>
+  db
+    .select({ id: mappings.id })
+    .from(mappings)
+    .innerJoin(patients, ofPatient)
+    .innerJoin(doctors, ofDoctor)
+    .where(and(eq(mappings.id, placeholder('id')), seen(scope)))
+    .prepare('mapping'),
+)
+
+/** @throws {Problem} 404 where the caller does not see the mapping */
+export async function needMapping(db: Db, caller: Caller, id: string): Promise<void> {
+  const [row] = await oneMapping(db, { reach: caller.reach }).execute({ me: caller.id, id })
+  if (!row) throw new Problem('not-found')
+}
+
 type Wanted = { patientId?: string | undefined; doctorId?: string | undefined; either?: string | undefined }
 
 /** The mappings that the caller sees, of a patient, of a doctor, or `either` the one of this id or those of the patient of this id. */
@@ -192,6 +208,6 @@ const deleting = prepared((db: Db, { reach }: Scope) => {
 export async function deleteMapping(db: Db, caller: Caller, id: string): Promise<void> {
   const [deleted] = await deleting(db, { reach: caller.reach }).execute({ ...signed(caller, 204), id })
   if (deleted) return
-  const known = await listMappings(db, caller, { either: id }).read({ limit: 1, sort: 'createdAt', place: undefined })
-  throw new Problem(known[0]?.id === id ? 'forbidden' : 'not-found')
+  await needMapping(db, caller, id)
+  throw new Problem('forbidden')
 }

@@ -3,14 +3,27 @@ import { can, type Guarded } from '../access/can.ts'
 import { needPatient } from '../access/patient.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, plainQuery, readPage } from '../http/page.ts'
-import { valid } from '../http/valid.ts'
-import { createMapping, deleteMapping, listDoctorsOf, listMappings, listPatientsOf, needDoctor } from './queries.ts'
+import { noQuery, valid } from '../http/valid.ts'
+import {
+  createMapping,
+  deleteMapping,
+  listDoctorsOf,
+  listMappings,
+  listPatientsOf,
+  needDoctor,
+  needMapping,
+} from './queries.ts'
 import { MappingQuery, NewMapping } from './schema.ts'
 
 /** @throws {Problem} 404 where the caller does not see the patient in the path */
 const seesPatient = (c: Context<Guarded, '/:id'>) => needPatient(c.env.db, c.var.caller, c.req.param('id'))
 /** @throws {Problem} 404 where there is no doctor of the id in the path */
 const doctorExists = (c: Context<Guarded, '/:id'>) => needDoctor(c.env.db, c.req.param('id'))
+
+/** @throws {Problem} 404 where the caller sees no mapping of the id in the path */
+const seesMapping = (c: Context<Guarded, '/:id'>) => needMapping(c.env.db, c.var.caller, c.req.param('id'))
+/** @throws {Problem} 404 where the id in the path is of no mapping and no patient that the caller sees */
+const seesEither = (c: Context<Guarded, '/:id'>) => seesMapping(c).catch(() => seesPatient(c))
 
 export const mappingRoutes = new Hono()
   .get('/mappings', can('mappings:list'), valid('query', MappingQuery), async (c) => {
@@ -23,19 +36,25 @@ export const mappingRoutes = new Hono()
     return c.json(mapping, 201, { Location: `/api/mappings/${mapping.id}` })
   })
   // A mapping's id gives the mapping, a patient's id that patient's mappings: UUIDs cannot collide.
-  .get('/mappings/:id', can('mappings:get'), valid('param', ById), valid('query', plainQuery({})), async (c) => {
-    const { id } = c.req.valid('param')
-    const read = await readPage(c, c.req.valid('query'), listMappings(c.env.db, c.var.caller, { either: id }))
-    const [first] = read.rows
-    if (first?.id === id) {
-      const { cursorKey: _, ...mapping } = first
-      c.set('subject', { resourceId: id, patientId: mapping.patientId })
-      return c.json(mapping, 200)
-    }
-    if (!first) await seesPatient(c)
-    return answerPage(c, read, (row) => row.patientId)
-  })
-  .delete('/mappings/:id', can('mappings:delete'), valid('param', ById), async (c) => {
+  .get(
+    '/mappings/:id',
+    can('mappings:get'),
+    valid('param', ById),
+    valid('query', plainQuery({}), { first: seesEither }),
+    async (c) => {
+      const { id } = c.req.valid('param')
+      const read = await readPage(c, c.req.valid('query'), listMappings(c.env.db, c.var.caller, { either: id }))
+      const [first] = read.rows
+      if (first?.id === id) {
+        const { cursorKey: _, ...mapping } = first
+        c.set('subject', { resourceId: id, patientId: mapping.patientId })
+        return c.json(mapping, 200)
+      }
+      if (!first) await seesPatient(c)
+      return answerPage(c, read, (row) => row.patientId)
+    },
+  )
+  .delete('/mappings/:id', can('mappings:delete'), valid('param', ById), noQuery(seesMapping), async (c) => {
     await deleteMapping(c.env.db, c.var.caller, c.req.valid('param').id)
     return c.body(null, 204)
   })

@@ -130,7 +130,10 @@ export async function createPatient(db: Db, caller: Caller, { self, ...values }:
  * @throws {Problem} 400 and 403 over `userId`, 404, 409
  */
 export async function changePatient(db: Db, caller: Caller, id: string, values: z.output<typeof PatientPatch>) {
-  await checkLink(db, caller, values.userId)
+  await checkLink(db, caller, values.userId).catch(async (problem: unknown) => {
+    await needPatient(db, caller, id)
+    throw problem
+  })
   const row = await records.update(db, caller, { reach: caller.reach }, id, values)
   if (!row) throw await refusal(db, caller, id)
   return row

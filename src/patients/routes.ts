@@ -1,19 +1,26 @@
 import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
+import { permissionOf } from '../access/permissions.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, readPage } from '../http/page.ts'
 import { Problem } from '../http/problem.ts'
-import { valid } from '../http/valid.ts'
+import { noQuery, valid } from '../http/valid.ts'
 import { changePatient, createPatient, deletePatient, getPatient, listPatients, restorePatient } from './queries.ts'
 import { NewPatient, PatientPatch, PatientQuery, WholePatient } from './schema.ts'
 
 /** @throws {Problem} 404 where the caller does not see the patient in the path */
 const seesPatient = (c: Context<Guarded, '/:id'>) => getPatient(c.env.db, c.var.caller, c.req.param('id'))
 
+/** @throws {Problem} 403 where someone who is no administrator asks for deleted patients */
+const maySeeDeleted = async (c: Context<Guarded>) => {
+  if (c.req.query('deleted') === 'true' && !permissionOf('patients:restore')[c.var.caller.role])
+    throw new Problem('forbidden')
+}
+
 export const patientRoutes = new Hono()
-  .get('/', can('patients:list'), valid('query', PatientQuery), async (c) => {
+  .get('/', can('patients:list'), valid('query', PatientQuery, { first: maySeeDeleted }), async (c) => {
     const query = c.req.valid('query')
-    if (query.deleted === 'true' && c.var.caller.role !== 'admin') throw new Problem('forbidden')
+    await maySeeDeleted(c)
     const read = await readPage(c, query, listPatients(c.env.db, c.var.caller, query))
     return answerPage(c, read, (row) => row.id)
   })
@@ -21,7 +28,7 @@ export const patientRoutes = new Hono()
     const patient = await createPatient(c.env.db, c.var.caller, c.req.valid('json'))
     return c.json(patient, 201, { Location: `/api/patients/${patient.id}` })
   })
-  .get('/:id', can('patients:get'), valid('param', ById), async (c) => {
+  .get('/:id', can('patients:get'), valid('param', ById), noQuery(seesPatient), async (c) => {
     const patient = await getPatient(c.env.db, c.var.caller, c.req.valid('param').id)
     c.set('subject', { resourceId: patient.id, patientId: patient.id })
     return c.json(patient, 200)
@@ -45,10 +52,10 @@ export const patientRoutes = new Hono()
     valid('json', PatientPatch, { first: seesPatient }),
     async (c) => c.json(await changePatient(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json')), 200),
   )
-  .delete('/:id', can('patients:delete'), valid('param', ById), async (c) => {
+  .delete('/:id', can('patients:delete'), valid('param', ById), noQuery(seesPatient), async (c) => {
     await deletePatient(c.env.db, c.var.caller, c.req.valid('param').id)
     return c.body(null, 204)
   })
-  .post('/:id/restore', can('patients:restore'), valid('param', ById), async (c) =>
+  .post('/:id/restore', can('patients:restore'), valid('param', ById), noQuery(), async (c) =>
     c.json(await restorePatient(c.env.db, c.var.caller, c.req.valid('param').id), 200),
   )

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm'
-import { date, index, pgEnum, pgTable, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
+import { date, index, jsonb, pgEnum, pgTable, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
 import { z } from 'zod'
 import { users } from '../auth/schema.ts'
 import { deletedAt, history, id } from '../db/columns.ts'
@@ -23,7 +23,8 @@ export const patients = pgTable(
     email: text('email'),
     address: text('address'),
     bloodGroup: bloodGroup('blood_group'),
-    allergies: text('allergies').array().notNull(),
+    // JSON, not text[]: Drizzle drops the backslashes of an array that it reads.
+    allergies: jsonb('allergies').$type<string[]>().notNull(),
     medicalHistory: text('medical_history'),
     userId: uuid('user_id').references(() => users.id),
     createdBy: uuid('created_by')

@@ -54,7 +54,11 @@ const userPages = pages({
 type Query = Pick<z.output<typeof UserQuery>, 'q' | 'role' | 'active'>
 
 export const listUsers = (db: Db, { q, role, active }: Query) =>
-  userPages(db, { q: q !== undefined, role: role !== undefined, active: active !== undefined }, { q, role, active: active === 'true' })
+  userPages(
+    db,
+    { q: q !== undefined, role: role !== undefined, active: active !== undefined },
+    { q, role, active: active === 'true' },
+  )
 
 /**
  * Another active administrator remains. Locking them all, always in the same order, makes two who demote each other at

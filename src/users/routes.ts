@@ -6,7 +6,7 @@ import { hashOf } from '../auth/tokens.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, readPage } from '../http/page.ts'
 import { Problem } from '../http/problem.ts'
-import { valid } from '../http/valid.ts'
+import { noQuery, valid } from '../http/valid.ts'
 import { changeUser, createUser, getUser, listUsers, openReset } from './queries.ts'
 import { NewUser, UserPatch, UserQuery } from './schema.ts'
 
@@ -26,7 +26,7 @@ export const userRoutes = new Hono()
     const user = await createUser(db, c.var.caller, { ...account, passwordHash: await passwords.hash(password) })
     return c.json(user, 201, { Location: `/api/users/${user.id}` })
   })
-  .get('/:id', can('users:get'), valid('param', ById), async (c) => {
+  .get('/:id', can('users:get'), valid('param', ById), noQuery(exists), async (c) => {
     const user = await getUser(c.env.db, c.req.valid('param').id)
     c.set('subject', { resourceId: user.id })
     return c.json(user, 200)
@@ -36,7 +36,7 @@ export const userRoutes = new Hono()
     c.env.sessions.forget({ user: user.id })
     return c.json(user, 200)
   })
-  .post('/:id/reset-token', can('users:reset'), valid('param', ById), async (c) => {
+  .post('/:id/reset-token', can('users:reset'), valid('param', ById), noQuery(exists), async (c) => {
     const token = randomBytes(32).toString('base64url')
     const { expiresAt } = await openReset(c.env.db, c.var.caller, c.req.valid('param').id, hashOf(token))
     return c.json({ token, expiresAt }, 201)

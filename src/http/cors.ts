@@ -1,0 +1,13 @@
+import type { MiddlewareHandler } from 'hono'
+import { cors } from 'hono/cors'
+import type { App } from '../env.ts'
+
+const sharing = cors({
+  origin: (origin) => origin,
+  exposeHeaders: ['ETag', 'Idempotent-Replayed', 'Link', 'Location', 'Retry-After', 'X-Request-Id'],
+  maxAge: 600,
+})
+
+/** Lets the pages of `CORS_ORIGINS`, and no others, read answers; never with credentials. */
+export const shareWithOrigins: MiddlewareHandler<App> = (c, next) =>
+  c.env.config.CORS_ORIGINS.includes(c.req.header('Origin') ?? '') ? sharing(c, next) : next()
