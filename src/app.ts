@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
 import { unguarded } from './access/can.ts'
+import { appointmentRoutes } from './appointments/routes.ts'
 import { auditRoutes } from './audit/routes.ts'
 import { accountRoutes } from './auth/account-routes.ts'
 import { authRoutes } from './auth/routes.ts'
@@ -32,6 +33,7 @@ export const app = base
   .route('/api/patients', patientRoutes)
   .route('/api/doctors', doctorRoutes)
   .route('/api', mappingRoutes)
+  .route('/api', appointmentRoutes)
   .route('/api', auditRoutes)
 
 const open = unguarded(app.routes)

@@ -1131,14 +1131,6 @@ describe('of two faults', () => {
     expectProblem(await raw('/api/patients', 'x', { 'Content-Type': 'text/plain', ...stale }), 415)
   })
 
-  it('a stale If-Match comes before a conflict', async () => {
-    const taken = await made('/api/doctors', doctor())
-    const stale = { 'If-Match': '"old"' }
-    const email = taken.at('email')
-    expectProblem(await admin.patch(`/api/doctors/${doctorId}`, { email }, stale), 412)
-    expectProblem(await admin.patch(`/api/doctors/${doctorId}`, { email }), 409)
-  })
-
   describe('where a relation is missing', () => {
     const as = (method: string, path: string, body?: unknown, headers = {}) =>
       send(treating, method, path, body, headers)

@@ -14,8 +14,8 @@ type Who = (typeof callers)[number]
 /** What there is while one of them asks. `doctor` is the caller's own profile where they are the doctor who `treats`. */
 type Scene = { caller: Person; patient: string; doctor: string; mapping: string; someone: Person }
 
-/** What a request to the route needs: what stands for `:id`, and a body. */
-type Request = { id?: (scene: Scene) => string | Promise<string>; body?: (scene: Scene) => unknown }
+/** What a request to the route needs: what stands for `:id`, a query and a body. */
+type Request = { id?: (scene: Scene) => string | Promise<string>; query?: string; body?: (scene: Scene) => unknown }
 
 const ofPatient = { id: (scene: Scene) => scene.patient }
 const ofDoctor = { id: (scene: Scene) => scene.doctor }
@@ -23,6 +23,17 @@ const ofMapping = { id: (scene: Scene) => scene.mapping }
 const ofSomeone = { id: (scene: Scene) => scene.someone.id }
 const account = () => ({ name: 'New Account', email: `${crypto.randomUUID()}@example.org`, password })
 const sessionOf = async (person: Person) => (await person.get('/api/auth/sessions')).string('results.0.id')
+const newAppointment = async ({ patient }: Scene) => ({
+  patientId: patient,
+  doctorId: (await root.post('/api/doctors', doctor())).id,
+  startsAt: '2099-01-01T09:00:00Z',
+  endsAt: '2099-01-01T10:00:00Z',
+})
+/** With a doctor who is none of the callers. */
+const ofAppointment = {
+  id: async (scene: Scene) => (await root.post('/api/appointments', await newAppointment(scene))).id,
+}
+const oneDay = '?from=2099-01-01&to=2099-01-01&minutes=60'
 const deleted = async (path: string, id: string) => {
   await root.delete(`${path}/${id}`)
   return id
@@ -112,6 +123,21 @@ const table: [route: string, answers: number[], request?: Request][] = [
   ['GET /api/mappings/:id', [401, 200, 200, 404, 200, 200, 404], ofPatient],
   ['DELETE /api/mappings/:id', [401, 204, 204, 404, 204, 204, 404], ofMapping],
 
+  ['GET /api/doctors/:id/slots', [401, 200, 200, 200, 200, 200, 200], { ...ofDoctor, query: oneDay }],
+  ['GET /api/appointments', [401, 200, 200, 200, 200, 200, 200]],
+  ['POST /api/appointments', [401, 201, 201, 400, 201, 201, 400], { body: newAppointment }],
+  ['GET /api/appointments/:id', [401, 200, 200, 404, 200, 200, 404], ofAppointment],
+  [
+    'PATCH /api/appointments/:id',
+    [401, 200, 200, 404, 200, 200, 404],
+    { ...ofAppointment, body: () => ({ reason: 'x' }) },
+  ],
+  [
+    'PATCH /api/appointments/:id',
+    [401, 200, 403, 404, 403, 403, 404],
+    { ...ofAppointment, body: () => ({ notes: 'x' }) },
+  ],
+
   ['GET /api/audit', [401, 200, 403, 403, 403, 403, 403]],
 ]
 
@@ -162,20 +188,24 @@ describe('every route', () => {
     expect(table.map(([known]) => known)).toContain(route)
   })
 
-  it.each(table)('%s answers each caller as the contract says: %j', async (route, answers, { id, body } = {}) => {
-    const [method, path] = split(route)
-    const cast = await castFor(route)
-    const scenes = await Promise.all(callers.map(async (who) => ({ who, scene: await sceneFor(who, cast) })))
-    const got: Partial<Record<Who, number>> = {}
-    for (const { who, scene } of scenes) {
-      const url = path.replace(':id', id ? await id(scene) : '')
-      const token = who === 'nobody' ? undefined : scene.caller.access
-      const answer = await api.send(method, url, await body?.(scene), { token })
-      got[who] = answer.status
-      if (who === 'nobody' || who === 'otherDoctor' || who === 'stranger') expect(answer.text).not.toContain(secretName)
-    }
-    expect(got).toEqual(Object.fromEntries(callers.map((who, index) => [who, answers[index]])))
-  })
+  it.each(table)(
+    '%s answers each caller as the contract says: %j',
+    async (route, answers, { id, query = '', body } = {}) => {
+      const [method, path] = split(route)
+      const cast = await castFor(route)
+      const scenes = await Promise.all(callers.map(async (who) => ({ who, scene: await sceneFor(who, cast) })))
+      const got: Partial<Record<Who, number>> = {}
+      for (const { who, scene } of scenes) {
+        const url = path.replace(':id', id ? await id(scene) : '') + query
+        const token = who === 'nobody' ? undefined : scene.caller.access
+        const answer = await api.send(method, url, await body?.(scene), { token })
+        got[who] = answer.status
+        if (who === 'nobody' || who === 'otherDoctor' || who === 'stranger')
+          expect(answer.text).not.toContain(secretName)
+      }
+      expect(got).toEqual(Object.fromEntries(callers.map((who, index) => [who, answers[index]])))
+    },
+  )
 })
 
 /** All that an answer tells, but for what is each answer's own. */

@@ -39,6 +39,12 @@ export const permissions = {
   'mappings:get': { audit: 'mapping.read', admin: 'all', doctor: 'seen', patient: 'seen' },
   'mappings:create': { audit: 'mapping.create', admin: 'all', doctor: 'added', patient: 'addedOrIs' },
   'mappings:delete': { audit: 'mapping.delete', admin: 'all', doctor: 'addedOrTreats', patient: 'addedOrIs' },
+  'slots:list': { admin: 'all', doctor: 'all', patient: 'all' },
+  'appointments:list': { audit: 'appointment.list', admin: 'all', doctor: 'seen', patient: 'seen' },
+  'appointments:get': { audit: 'appointment.read', admin: 'all', doctor: 'seen', patient: 'seen' },
+  'appointments:book': { audit: 'appointment.create', admin: 'all', doctor: 'seen', patient: 'addedOrIs' },
+  'appointments:update': { audit: 'appointment.update', admin: 'all', doctor: 'seen', patient: 'addedOrIs' },
+  'appointments:complete': { audit: 'appointment.update', admin: 'all', doctor: 'own' },
   'audit:list': { audit: 'audit.list', admin: 'all' },
   'audit:patient': { audit: 'audit.list', admin: 'all', patient: 'addedOrIs' },
 } as const satisfies Record<string, Permission>

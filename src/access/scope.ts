@@ -34,6 +34,10 @@ export const live = (table: { deletedAt: AnyColumn }): SQL => isNull(table.delet
 /** The patients whose data the caller sees; what is outside is as if it did not exist. */
 export const visible = (reach: Reach): SQL | undefined => (reach === 'all' ? undefined : or(added, is, treats))
 
+/** The appointments that the caller sees: those of patients they see and, for a doctor, their own. */
+export const visibleAppointment = (reach: Reach): SQL | undefined =>
+  reach === 'all' ? undefined : or(added, is, treats, eq(doctors.userId, me))
+
 const narrower: Record<Exclude<Reach, 'all' | 'seen'>, SQL | undefined> = {
   added,
   addedOrIs: or(added, is),

@@ -10,6 +10,12 @@ const constraints: Record<string, () => Problem> = {
     new Problem('conflict', { detail: 'A doctor with this licence number exists already.' }),
   doctors_user_id_key: () => new Problem('conflict', { detail: 'This account is linked to a doctor already.' }),
   mappings_patient_id_doctor_id_key: () => new Problem('conflict', { detail: 'This patient has this doctor already.' }),
+  appointments_doctor_overlap: () =>
+    new Problem('overlap', { detail: 'The doctor has another appointment at this time.' }),
+  appointments_patient_overlap: () =>
+    new Problem('overlap', { detail: 'The patient has another appointment at this time.' }),
+  appointments_to_come: () =>
+    new Problem('conflict', { detail: 'There are appointments to come: cancel or move them first.' }),
   doctors_account_fkey: () => invalid('userId', 'must be an account of role doctor'),
 }
 

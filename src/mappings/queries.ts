@@ -2,6 +2,7 @@ import { and, count, eq, or, sql } from 'drizzle-orm'
 import { v7 as uuid } from 'uuid'
 import type { z } from 'zod'
 import type { Caller } from '../access/can.ts'
+import { isDoctor } from '../access/doctor.ts'
 import { seesPatient } from '../access/patient.ts'
 import type { Reach } from '../access/permissions.ts'
 import { live, permitted, visible } from '../access/scope.ts'
@@ -130,20 +131,6 @@ const patientsOf = pages({
   count: counted,
 })
 
-const oneDoctor = prepared((db: Db) =>
-  db
-    .select({ id: doctors.id })
-    .from(doctors)
-    .where(and(eq(doctors.id, placeholder('doctorId')), live(doctors)))
-    .prepare('mapping_doctor'),
-)
-
-/** @throws {Problem} 404 where there is no such doctor */
-export async function needDoctor(db: Db, doctorId: string): Promise<void> {
-  const [row] = await oneDoctor(db, {}).execute({ doctorId })
-  if (!row) throw new Problem('not-found')
-}
-
 const fields = { patientId: mappings.patientId, doctorId: mappings.doctorId }
 
 const inserting = prepared((db: Db, { reach }: Scope) => {
@@ -173,10 +160,7 @@ export async function createMapping(db: Db, caller: Caller, values: z.output<typ
   const { reach } = caller
   const [mapping] = await inserting(db, { reach }).execute({ ...signed(caller, 201), ...values, id: uuid() })
   if (mapping) return mapping
-  const [sight, [doctor]] = await Promise.all([
-    seesPatient(db, caller, values.patientId),
-    oneDoctor(db, {}).execute(values),
-  ])
+  const [sight, doctor] = await Promise.all([seesPatient(db, caller, values.patientId), isDoctor(db, values.doctorId)])
   const errors: FieldError[] = []
   if (sight === 'unseen') errors.push({ path: 'patientId', message: 'is not a patient', code: 'unknown' })
   if (!doctor) errors.push({ path: 'doctorId', message: 'is not a doctor', code: 'unknown' })

@@ -1,18 +1,11 @@
 import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
+import { needDoctor } from '../access/doctor.ts'
 import { needPatient } from '../access/patient.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, plainQuery, readPage } from '../http/page.ts'
 import { noQuery, valid } from '../http/valid.ts'
-import {
-  createMapping,
-  deleteMapping,
-  listDoctorsOf,
-  listMappings,
-  listPatientsOf,
-  needDoctor,
-  needMapping,
-} from './queries.ts'
+import { createMapping, deleteMapping, listDoctorsOf, listMappings, listPatientsOf, needMapping } from './queries.ts'
 import { MappingQuery, NewMapping } from './schema.ts'
 
 /** @throws {Problem} 404 where the caller does not see the patient in the path */

@@ -1,0 +1,48 @@
+import { type Context, Hono } from 'hono'
+import { can, type Guarded } from '../access/can.ts'
+import { needDoctor } from '../access/doctor.ts'
+import { ById } from '../http/fields.ts'
+import { answerPage, readPage } from '../http/page.ts'
+import { noQuery, valid } from '../http/valid.ts'
+import { bookAppointment, changeAppointment, getAppointment, listAppointments } from './queries.ts'
+import { AppointmentPatch, AppointmentQuery, NewAppointment, SlotQuery } from './schema.ts'
+import { listSlots } from './slot-queries.ts'
+
+/** @throws {Problem} 404 where the caller does not see the appointment in the path */
+const seesAppointment = (c: Context<Guarded, '/:id'>) => getAppointment(c.env.db, c.var.caller, c.req.param('id'))
+/** @throws {Problem} 404 where there is no doctor of the id in the path */
+const doctorExists = (c: Context<Guarded, '/:id'>) => needDoctor(c.env.db, c.req.param('id'))
+
+export const appointmentRoutes = new Hono()
+  .get('/appointments', can('appointments:list'), valid('query', AppointmentQuery), async (c) => {
+    const query = c.req.valid('query')
+    const read = await readPage(c, query, listAppointments(c.env.db, c.var.caller, query))
+    return answerPage(c, read, (row) => row.patientId)
+  })
+  .post('/appointments', can('appointments:book'), valid('json', NewAppointment), async (c) => {
+    const appointment = await bookAppointment(c.env.db, c.var.caller, c.req.valid('json'))
+    return c.json(appointment, 201, { Location: `/api/appointments/${appointment.id}` })
+  })
+  .get('/appointments/:id', can('appointments:get'), valid('param', ById), noQuery(seesAppointment), async (c) => {
+    const appointment = await getAppointment(c.env.db, c.var.caller, c.req.valid('param').id)
+    c.set('subject', { resourceId: appointment.id, patientId: appointment.patientId })
+    return c.json(appointment, 200)
+  })
+  .patch(
+    '/appointments/:id',
+    can('appointments:update'),
+    valid('param', ById),
+    valid('json', AppointmentPatch, { first: seesAppointment }),
+    async (c) =>
+      c.json(await changeAppointment(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json')), 200),
+  )
+  .get(
+    '/doctors/:id/slots',
+    can('slots:list'),
+    valid('param', ById),
+    valid('query', SlotQuery, { first: doctorExists }),
+    async (c) => {
+      const results = await listSlots(c.env.db, c.req.valid('param').id, c.req.valid('query'))
+      return c.json({ results }, 200)
+    },
+  )

@@ -1,0 +1,117 @@
+import { sql } from 'drizzle-orm'
+import { check, index, pgEnum, pgTable, text, uuid } from 'drizzle-orm/pg-core'
+import { z } from 'zod'
+import { users } from '../auth/schema.ts'
+import { history, id, instant } from '../db/columns.ts'
+import { doctors } from '../doctors/schema.ts'
+import { id as idField, text as line, instant as moment, optional } from '../http/fields.ts'
+import { plainQuery } from '../http/page.ts'
+import { patients } from '../patients/schema.ts'
+
+const statuses = ['scheduled', 'completed', 'cancelled', 'no_show'] as const
+export const status = pgEnum('appointment_status', statuses)
+
+/** Two exclusion constraints, which Drizzle has no words for, keep doctor and patient out of two scheduled ones at once. */
+export const appointments = pgTable(
+  'appointments',
+  {
+    id: id(),
+    patientId: uuid('patient_id')
+      .notNull()
+      .references(() => patients.id),
+    doctorId: uuid('doctor_id')
+      .notNull()
+      .references(() => doctors.id),
+    startsAt: instant('starts_at').notNull(),
+    endsAt: instant('ends_at').notNull(),
+    status: status('status').notNull(),
+    reason: text('reason'),
+    notes: text('notes'),
+    createdBy: uuid('created_by')
+      .notNull()
+      .references(() => users.id),
+    ...history(),
+  },
+  (table) => [
+    check('appointments_end_after_start', sql`starts_at < ends_at`),
+    index('appointments_created_at_idx').on(table.createdAt, table.id),
+    index('appointments_patient_id_idx').on(table.patientId, table.createdAt, table.id),
+    index('appointments_doctor_id_idx').on(table.doctorId, table.createdAt, table.id),
+  ],
+)
+
+/** What the API shows of an appointment by itself. */
+export const shownAppointment = {
+  id: appointments.id,
+  patientId: appointments.patientId,
+  doctorId: appointments.doctorId,
+  startsAt: appointments.startsAt,
+  endsAt: appointments.endsAt,
+  status: appointments.status,
+  reason: appointments.reason,
+  notes: appointments.notes,
+  createdBy: appointments.createdBy,
+  createdAt: appointments.createdAt,
+  updatedAt: appointments.updatedAt,
+}
+
+/** And joined with both its sides. */
+export const shownWithSides = {
+  ...shownAppointment,
+  patient: { id: patients.id, name: patients.name },
+  doctor: { id: doctors.id, name: doctors.name, specialization: doctors.specialization },
+}
+
+const endsAfter = ({ startsAt, endsAt }: { startsAt?: string | undefined; endsAt?: string | undefined }) =>
+  !startsAt || !endsAt || startsAt < endsAt
+const tooEarly = { path: ['endsAt'], error: 'must be after startsAt' }
+
+export const NewAppointment = z
+  .strictObject({
+    patientId: idField,
+    doctorId: idField,
+    startsAt: moment,
+    endsAt: moment,
+    reason: optional(line(2000)).default(null),
+  })
+  .refine(endsAfter, tooEarly)
+
+export const AppointmentPatch = z
+  .strictObject({
+    startsAt: moment,
+    endsAt: moment,
+    status: z.enum(statuses),
+    reason: optional(line(2000)),
+    notes: optional(line(2000)),
+  })
+  .partial()
+  .refine(endsAfter, tooEarly)
+  .refine(({ status, startsAt, endsAt }) => status === undefined || (startsAt ?? endsAt) === undefined, {
+    path: ['status'],
+    error: 'cannot change together with times',
+  })
+
+export const AppointmentQuery = plainQuery({
+  patientId: idField.optional(),
+  doctorId: idField.optional(),
+  status: z.enum(statuses).optional(),
+  from: moment.optional(),
+  to: moment.optional(),
+})
+
+const day = z.iso.date().refine((value) => value >= '1900-01-01', 'must not be before 1900')
+const longest = 31
+const daysBetween = (from: string, to: string) => (Date.parse(to) - Date.parse(from)) / 86_400_000
+
+export const SlotQuery = z
+  .strictObject({
+    from: day,
+    to: day,
+    minutes: z
+      .string()
+      .regex(/^\d{1,3}$/, 'must be a whole number from 5 to 480')
+      .transform(Number)
+      .pipe(z.int().min(5).max(480)),
+  })
+  .refine(({ from, to }) => from <= to, { path: ['to'], error: 'must not be before from' })
+  .refine(({ from, to }) => daysBetween(from, to) < longest, { path: ['to'], error: `must be within ${longest} days` })
