@@ -80,6 +80,7 @@ export type Options = { token?: string | undefined; headers?: Record<string, str
 export class Api {
   readonly env: Env
   readonly logged: string[]
+  readonly #secrets = new Set([password, secret, '$argon2', '@example.', 'insert into', 'Pat Patient'])
 
   private constructor(env: Env, logged: string[]) {
     this.env = env
@@ -118,9 +119,12 @@ export class Api {
     return this.env.db
   }
 
+  /** Stops it. Whatever was tested: nothing secret and nothing of people was written into the log. */
   async stop(): Promise<void> {
     await this.env.audit.flush()
     await close(this.env.db)
+    const log = this.logged.join('\n')
+    for (const secret of this.#secrets) if (log.includes(secret)) throw new Error(`the log tells ${secret}`)
   }
 
   /** Sends a request with any body; an object goes as JSON. */
@@ -138,7 +142,13 @@ export class Api {
       ...(body !== undefined && { body: raw ?? JSON.stringify(body) }),
     })
     const response = await app.fetch(request, { ...this.env, ...env })
-    return new Answer(response.status, response.headers, await response.text())
+    const answer = new Answer(response.status, response.headers, await response.text())
+    for (const token of [answer.at('access'), answer.at('refresh')])
+      if (typeof token === 'string') this.#secrets.add(token)
+    // Whatever is tested: no answer ever tells a password or what it is kept as.
+    for (const secret of [password, '$argon2', 'pbkdf2_'])
+      if (answer.text.includes(secret)) throw new Error(`${method} ${path} tells a secret`)
+    return answer
   }
 
   /** Registers someone new and signs them in. The first of an empty database is its administrator. */

@@ -1,0 +1,92 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { afterAll } from 'vitest'
+import { Answer } from './api.ts'
+
+type Settings = Record<string, string>
+const running = new Set<Program>()
+
+/** A process of this project's own, with no settings but those given to it. */
+export class Program {
+  readonly #child: ChildProcess
+  readonly #ended: Promise<unknown[]>
+  /** All that it has printed. */
+  output = ''
+
+  constructor(script: string, settings: Settings, args: string[] = [], input?: string) {
+    const { PATH = '', HOME = '' } = process.env
+    this.#child = spawn('node_modules/.bin/node', [script, ...args], { env: { PATH, HOME, ...settings } })
+    this.#ended = once(this.#child, 'close')
+    for (const stream of [this.#child.stdout, this.#child.stderr])
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.output += text
+      })
+    this.#child.stdin?.end(input)
+    running.add(this)
+    void this.#ended.then(() => running.delete(this))
+  }
+
+  get ended(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null
+  }
+
+  /** The first match of `pattern` in what it prints; fails where it ends, or `seconds` go by, without. */
+  async said(pattern: RegExp, seconds = 60): Promise<string> {
+    await until(
+      `${pattern} to be printed`,
+      () => this.ended || pattern.test(this.output),
+      seconds,
+      () => this.output,
+    )
+    const [match] = pattern.exec(this.output) ?? []
+    if (match === undefined) throw new Error(`${pattern} was never printed:\n${this.output}`)
+    return match
+  }
+
+  /** Its exit code, once it has ended and all it printed has arrived; null where a signal ended it. */
+  async exit(): Promise<number | null> {
+    await this.#ended
+    return this.#child.exitCode
+  }
+
+  kill(signal: NodeJS.Signals = 'SIGTERM'): void {
+    this.#child.kill(signal)
+  }
+}
+
+/** Waits for a condition, looked at again and again, and not for a time. */
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  seconds = 20,
+  more = () => '',
+): Promise<void> {
+  for (const end = Date.now() + seconds * 1000; !(await condition()); await setTimeout(20))
+    if (Date.now() > end) throw new Error(`waited ${seconds} s for ${what}\n${more()}`)
+}
+
+/** A folder of the test file's own, gone after its tests. */
+export async function ownFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'hospital-run-'))
+  afterAll(async () => {
+    for (const program of running) program.kill('SIGKILL')
+    await Promise.all([...running].map((program) => program.exit()))
+    await rm(folder, { recursive: true, force: true })
+  })
+  return folder
+}
+
+/** Sends JSON to a server over the network. */
+export async function send(method: string, url: string, body?: unknown, token?: string): Promise<Answer> {
+  const response = await fetch(url, {
+    method,
+    headers: { 'Content-Type': 'application/json', ...(token && { Authorization: `Bearer ${token}` }) },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+    signal: AbortSignal.timeout(20_000),
+  })
+  return new Answer(response.status, response.headers, await response.text())
+}
