@@ -1,4 +1,5 @@
 import { and, count, eq, or, sql } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
 import { v7 as uuid } from 'uuid'
 import type { z } from 'zod'
 import type { Caller } from '../access/can.ts'
@@ -23,7 +24,9 @@ const seen = ({ reach }: Scope) => and(live(patients), live(doctors), visible(re
 const ofPatient = eq(patients.id, mappings.patientId)
 const ofDoctor = eq(doctors.id, mappings.doctorId)
 
-type Filters = Scope & { patientId: boolean; doctorId: boolean; either: boolean }
+/** The filters of every list here: mappings of a patient, of a doctor, or `either` the one of this id or those of the patient of this id. */
+type Wanted = { patientId?: string | undefined; doctorId?: string | undefined; either?: string | undefined }
+type Filters = Scope & { [Name in keyof Wanted]-?: boolean }
 
 const where = (filters: Filters) =>
   and(
@@ -35,30 +38,42 @@ const where = (filters: Filters) =>
       : undefined,
   )
 
-const counted = (db: Db, condition: ReturnType<typeof where>) =>
-  db
-    .select({ count: count() })
-    .from(mappings)
-    .innerJoin(patients, ofPatient)
-    .innerJoin(doctors, ofDoctor)
-    .where(condition)
-    .prepare('mappings_count')
+/** Mappings, newest first, each shown as `shown`: the mapping itself, or the one of its sides whose id is `id`. */
+function listed<Shown extends Record<string, PgColumn | Record<string, PgColumn>>>(shown: Shown, id: PgColumn) {
+  const joined = pages({
+    orders: { createdAt: { key: mappings.createdAt, type: 'timestamptz', id } },
+    where,
+    page: (db, { where, orderBy, place }) =>
+      db
+        .select({ ...shown, ...place })
+        .from(mappings)
+        .innerJoin(patients, ofPatient)
+        .innerJoin(doctors, ofDoctor)
+        .where(where)
+        .orderBy(...orderBy)
+        .limit(placeholder('limit'))
+        .prepare('mappings'),
+    count: (db, where) =>
+      db
+        .select({ count: count() })
+        .from(mappings)
+        .innerJoin(patients, ofPatient)
+        .innerJoin(doctors, ofDoctor)
+        .where(where)
+        .prepare('mappings_count'),
+  })
+  return (db: Db, { id: me, reach }: Caller, { patientId, doctorId, either }: Wanted) => {
+    const given = { patientId: patientId !== undefined, doctorId: doctorId !== undefined, either: either !== undefined }
+    return joined(db, { reach, ...given }, { me, patientId, doctorId, either })
+  }
+}
 
-const mappingPages = pages({
-  orders: { createdAt: { key: mappings.createdAt, type: 'timestamptz', id: mappings.id } },
-  where,
-  page: (db, { where, orderBy, place }) =>
-    db
-      .select({ ...shownMapping, ...place })
-      .from(mappings)
-      .innerJoin(patients, ofPatient)
-      .innerJoin(doctors, ofDoctor)
-      .where(where)
-      .orderBy(...orderBy)
-      .limit(placeholder('limit'))
-      .prepare('mappings'),
-  count: counted,
-})
+/** The mappings that the caller sees. */
+export const listMappings = listed(shownMapping, mappings.id)
+/** The doctors of the mappings that the caller sees. */
+export const listMappedDoctors = listed(shownDoctor, doctors.id)
+/** The patients of the mappings that the caller sees. */
+export const listMappedPatients = listed(shownPatient, patients.id)
 
 const oneMapping = prepared((db: Db, scope: Scope) =>
   db
@@ -75,61 +90,6 @@ export async function needMapping(db: Db, caller: Caller, id: string): Promise<v
   const [row] = await oneMapping(db, { reach: caller.reach }).execute({ me: caller.id, id })
   if (!row) throw new Problem('not-found')
 }
-
-type Wanted = { patientId?: string | undefined; doctorId?: string | undefined; either?: string | undefined }
-
-/** The mappings that the caller sees, of a patient, of a doctor, or `either` the one of this id or those of the patient of this id. */
-export const listMappings = (db: Db, caller: Caller, { patientId, doctorId, either }: Wanted) =>
-  mappingPages(
-    db,
-    {
-      reach: caller.reach,
-      patientId: patientId !== undefined,
-      doctorId: doctorId !== undefined,
-      either: either !== undefined,
-    },
-    { me: caller.id, patientId, doctorId, either },
-  )
-
-/** The doctors of a patient that the caller sees. */
-export const listDoctorsOf = (db: Db, caller: Caller, patientId: string) =>
-  doctorsOf(db, { reach: caller.reach, patientId: true, doctorId: false, either: false }, { me: caller.id, patientId })
-
-const doctorsOf = pages({
-  orders: { createdAt: { key: mappings.createdAt, type: 'timestamptz', id: doctors.id } },
-  where,
-  page: (db, { where, orderBy, place }) =>
-    db
-      .select({ ...shownDoctor, ...place })
-      .from(mappings)
-      .innerJoin(patients, ofPatient)
-      .innerJoin(doctors, ofDoctor)
-      .where(where)
-      .orderBy(...orderBy)
-      .limit(placeholder('limit'))
-      .prepare('doctors_of'),
-  count: counted,
-})
-
-/** A doctor's patients, of those that the caller sees. */
-export const listPatientsOf = (db: Db, caller: Caller, doctorId: string) =>
-  patientsOf(db, { reach: caller.reach, patientId: false, doctorId: true, either: false }, { me: caller.id, doctorId })
-
-const patientsOf = pages({
-  orders: { createdAt: { key: mappings.createdAt, type: 'timestamptz', id: patients.id } },
-  where,
-  page: (db, { where, orderBy, place }) =>
-    db
-      .select({ ...shownPatient, ...place })
-      .from(mappings)
-      .innerJoin(patients, ofPatient)
-      .innerJoin(doctors, ofDoctor)
-      .where(where)
-      .orderBy(...orderBy)
-      .limit(placeholder('limit'))
-      .prepare('patients_of'),
-  count: counted,
-})
 
 const fields = { patientId: mappings.patientId, doctorId: mappings.doctorId }
 

@@ -5,7 +5,14 @@ import { needPatient } from '../access/patient.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, plainQuery, readPage } from '../http/page.ts'
 import { noQuery, valid } from '../http/valid.ts'
-import { createMapping, deleteMapping, listDoctorsOf, listMappings, listPatientsOf, needMapping } from './queries.ts'
+import {
+  createMapping,
+  deleteMapping,
+  listMappedDoctors,
+  listMappedPatients,
+  listMappings,
+  needMapping,
+} from './queries.ts'
 import { MappingQuery, NewMapping } from './schema.ts'
 
 /** @throws {Problem} 404 where the caller does not see the patient in the path */
@@ -58,7 +65,7 @@ export const mappingRoutes = new Hono()
     valid('query', plainQuery({}), { first: seesPatient }),
     async (c) => {
       const { id } = c.req.valid('param')
-      const read = await readPage(c, c.req.valid('query'), listDoctorsOf(c.env.db, c.var.caller, id))
+      const read = await readPage(c, c.req.valid('query'), listMappedDoctors(c.env.db, c.var.caller, { patientId: id }))
       if (read.rows.length === 0) await seesPatient(c)
       c.set('subject', { patientId: id })
       return answerPage(c, read)
@@ -71,7 +78,7 @@ export const mappingRoutes = new Hono()
     valid('query', plainQuery({}), { first: doctorExists }),
     async (c) => {
       const { id } = c.req.valid('param')
-      const read = await readPage(c, c.req.valid('query'), listPatientsOf(c.env.db, c.var.caller, id))
+      const read = await readPage(c, c.req.valid('query'), listMappedPatients(c.env.db, c.var.caller, { doctorId: id }))
       if (read.rows.length === 0) await doctorExists(c)
       return answerPage(c, read, (row) => row.id)
     },
