@@ -4,6 +4,7 @@ import type { Actor } from '../audit/record.ts'
 import { authenticate } from '../auth/authenticate.ts'
 import type { App, Asked, Env } from '../env.ts'
 import { needAcceptsJson } from '../http/accept.ts'
+import { matchOf } from '../http/etag.ts'
 import { Problem } from '../http/problem.ts'
 import { type PermissionName, permissionOf, type Reach, type Role } from './permissions.ts'
 
@@ -15,6 +16,8 @@ export type Caller = {
   session: string
   reach: Reach
   action: string
+  /** The versions of a record that a change is for (If-Match), as `http/etag.ts` makes them; null where any will do. */
+  match: string | null
   ip: string
   userAgent: string | null
   requestId: string
@@ -45,16 +48,19 @@ export const anyone = (): MiddlewareHandler<App> & Guard =>
 const reads = new Set(['GET', 'HEAD'])
 const idOf = (param: string | undefined) => (isUuid(param) ? param : undefined)
 
+/** `accept`: whether the answer is JSON, which the client has to take, or of any type. */
+type Guards = { accept?: 'json' | 'any' }
+
 /**
  * Lets through who is signed in and whose role has the permission, and gives the route its `caller`.
  * Reads and refusals go into the trail behind the answer; a change writes its row with itself.
  * @throws {Problem} 406, 401, 403
  */
-export function can(name: PermissionName): MiddlewareHandler<Guarded> & Guard {
+export function can(name: PermissionName, { accept = 'json' }: Guards = {}): MiddlewareHandler<Guarded> & Guard {
   const permission = permissionOf(name)
   const [resource = ''] = name.split(':')
   const handler: MiddlewareHandler<Guarded> = async (c, next) => {
-    needAcceptsJson(c.req)
+    if (accept === 'json') needAcceptsJson(c.req)
     const account = await authenticate(c)
     const from = sender(c)
     const actor: Actor = { userId: account.id, role: account.role, ...from }
@@ -65,7 +71,7 @@ export function can(name: PermissionName): MiddlewareHandler<Guarded> & Guard {
       refused(403)
       throw new Problem('forbidden')
     }
-    c.set('caller', { ...account, reach, action: permission.audit ?? name, ...from })
+    c.set('caller', { ...account, reach, action: permission.audit ?? name, match: matchOf(c.req), ...from })
     await next()
     const { status } = c.res
     if (status === 403 || status === 404) refused(status)

@@ -10,8 +10,9 @@ import { signed, trail } from '../audit/record.ts'
 import type { Db } from '../db/client.ts'
 import { pages } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
-import { rowOf, update } from '../db/write.ts'
+import { etagOf, matching, rowOf, update } from '../db/write.ts'
 import { doctors } from '../doctors/schema.ts'
+import { isStale } from '../http/etag.ts'
 import { type FieldError, invalid, Problem } from '../http/problem.ts'
 import { patients } from '../patients/schema.ts'
 import {
@@ -24,6 +25,7 @@ import {
 } from './schema.ts'
 
 const { placeholder } = sql
+const etag = etagOf(appointments, patients, doctors)
 const ofPatient = eq(patients.id, appointments.patientId)
 const ofDoctor = eq(doctors.id, appointments.doctorId)
 type Scope = { reach: Reach }
@@ -33,7 +35,7 @@ const seen = ({ reach }: Scope) => and(live(patients), visibleAppointment(reach)
 
 const oneAppointment = prepared((db: Db, scope: Scope) =>
   db
-    .select(shownWithSides)
+    .select({ ...shownWithSides, etag })
     .from(appointments)
     .innerJoin(patients, ofPatient)
     .innerJoin(doctors, ofDoctor)
@@ -117,7 +119,7 @@ const booking = prepared((db: Db, { reach }: Scope) => {
     where is_open(doctor.working_hours, doctor.time_zone, ${placeholder('startsAt')}::timestamptz, ${placeholder('endsAt')}::timestamptz) returning *`)
   return db
     .with(patient, doctor, booked, trail(db, { ...about, changes: 'created', rows: sql`${appointments}` }))
-    .select(shownWithSides)
+    .select({ ...shownWithSides, etag })
     .from(appointments)
     .innerJoin(patients, ofPatient)
     .innerJoin(doctors, ofDoctor)
@@ -171,6 +173,7 @@ const changing = prepared((db: Db, { reach, completing, moves, closes }: Change)
       seen({ reach }),
       permitted(reach),
       completing ? permitted(completing) : undefined,
+      matching(etag),
       eq(appointments.status, sql`'scheduled'`),
       moves ? sql`${ends} - ${starts} between interval '5 minutes' and interval '8 hours'` : undefined,
       moves ? sql`is_open(${doctors.workingHours}, ${doctors.timeZone}, ${starts}, ${ends})` : undefined,
@@ -179,7 +182,7 @@ const changing = prepared((db: Db, { reach, completing, moves, closes }: Change)
   const after = db.$with('appointments', {}).as(update(appointments))
   return db
     .with(before, after, trail(db, { ...about, changes: 'changed', rows: sql`before, ${appointments}` }))
-    .select(shownWithSides)
+    .select({ ...shownWithSides, etag })
     .from(appointments)
     .innerJoin(patients, ofPatient)
     .innerJoin(doctors, ofDoctor)
@@ -202,7 +205,7 @@ type Values = z.output<typeof AppointmentPatch>
 
 /**
  * Moves, closes or annotates an appointment that is still scheduled. The same status again changes nothing.
- * @throws {Problem} 404, 400 where it would end before it starts, 403, 409 where it is closed, or of the new times
+ * @throws {Problem} 404, 400 where it would end before it starts, 403, 412, 409 where it is closed, or of the new times
  */
 export async function changeAppointment(db: Db, caller: Caller, id: string, values: Values) {
   const { reach } = caller
@@ -223,6 +226,7 @@ export async function changeAppointment(db: Db, caller: Caller, id: string, valu
   if (completing === 'none') throw new Problem('forbidden')
   const [row] = await permittedAppointment(db, { reach, completing }).execute({ me: caller.id, id })
   if (!row?.permitted) throw new Problem('forbidden')
+  if (isStale(caller.match, current.etag)) throw new Problem('precondition-failed')
   if (Object.keys(rest).length === 0 && (status ?? current.status) === current.status) return current
   throw refusal(current, values, past)
 }

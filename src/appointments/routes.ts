@@ -1,6 +1,7 @@
 import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
 import { needDoctor } from '../access/doctor.ts'
+import { answerCreated, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, readPage } from '../http/page.ts'
 import { noQuery, valid } from '../http/valid.ts'
@@ -21,12 +22,12 @@ export const appointmentRoutes = new Hono()
   })
   .post('/appointments', can('appointments:book'), valid('json', NewAppointment), async (c) => {
     const appointment = await bookAppointment(c.env.db, c.var.caller, c.req.valid('json'))
-    return c.json(appointment, 201, { Location: `/api/appointments/${appointment.id}` })
+    return answerCreated(c, '/api/appointments', appointment)
   })
   .get('/appointments/:id', can('appointments:get'), valid('param', ById), noQuery(seesAppointment), async (c) => {
     const appointment = await getAppointment(c.env.db, c.var.caller, c.req.valid('param').id)
     c.set('subject', { resourceId: appointment.id, patientId: appointment.patientId })
-    return c.json(appointment, 200)
+    return answerOne(c, appointment)
   })
   .patch(
     '/appointments/:id',
@@ -34,7 +35,7 @@ export const appointmentRoutes = new Hono()
     valid('param', ById),
     valid('json', AppointmentPatch, { first: seesAppointment }),
     async (c) =>
-      c.json(await changeAppointment(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json')), 200),
+      answerOne(c, await changeAppointment(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))),
   )
   .get(
     '/doctors/:id/slots',

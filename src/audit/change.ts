@@ -3,7 +3,7 @@ import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import type { Caller } from '../access/can.ts'
 import type { Db } from '../db/client.ts'
 import { prepared } from '../db/prepared.ts'
-import { insertInto, rowOf, update } from '../db/write.ts'
+import { etagOf, insertInto, matching, rowOf, update } from '../db/write.ts'
 import { signed, trail } from './record.ts'
 
 type Columns = Record<string, PgColumn>
@@ -23,11 +23,11 @@ type Recorded<Shape> = {
 
 /**
  * How rows of `table` are inserted and changed: one statement each, which writes the trail too and answers with what
- * the API shows of the row. The common table expression with the new row has the table's own name, so that the
+ * the API shows of the row and its ETag. The common table expression with the new row has the table's own name, so that the
  * table's columns mean the new row to what comes after it.
  */
 export function recorded<Shown extends Columns, Shape extends Record<string, unknown>>(
-  table: PgTable & { id: PgColumn; deletedAt?: PgColumn },
+  table: PgTable & { id: PgColumn; version: PgColumn; deletedAt?: PgColumn },
   shown: Shown,
   { resource, patientId, changeable, beside }: Recorded<Shape>,
 ) {
@@ -36,17 +36,18 @@ export function recorded<Shown extends Columns, Shape extends Record<string, unk
   const told = { ...Object.fromEntries(fields), ...(table.deletedAt && { deletedAt: table.deletedAt }) }
   const about = { resource, fields: told, resourceId: table.id, patientId }
   const row = sql`${table}`
+  const etag = etagOf(table)
 
   const inserting = prepared((db: Db) => {
     const after = db.$with(name, {}).as(insertInto(table))
     return db
       .with(after, trail(db, { ...about, rows: row, changes: 'created' }))
-      .select(shown)
+      .select({ ...shown, etag })
       .from(table)
       .prepare('insert')
   })
   const updating = prepared((db: Db, shape: Shape) => {
-    const rows = sql`select * from ${table} where ${and(eq(table.id, sql.placeholder('id')), changeable(shape))} for no key update`
+    const rows = sql`select * from ${table} where ${and(eq(table.id, sql.placeholder('id')), changeable(shape), matching(etag))} for no key update`
     const before = db.$with('before', {}).as(rows)
     const after = db.$with(name, {}).as(update(table))
     return db
@@ -56,7 +57,7 @@ export function recorded<Shown extends Columns, Shape extends Record<string, unk
         trail(db, { ...about, rows: sql`before, ${table}`, changes: 'changed' }),
         ...(beside?.(db, shape) ?? []),
       )
-      .select(shown)
+      .select({ ...shown, etag })
       .from(table)
       .prepare('update')
   })

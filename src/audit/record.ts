@@ -43,6 +43,7 @@ export const signed = (caller: Caller, status: number) => ({
   me: caller.id,
   role: caller.role,
   action: caller.action,
+  match: caller.match,
 })
 
 type Fields = Record<string, PgColumn>

@@ -4,13 +4,14 @@ import { recorded } from '../audit/change.ts'
 import { type Actor, record } from '../audit/record.ts'
 import type { Db } from '../db/client.ts'
 import { prepared } from '../db/prepared.ts'
+import { etagOf } from '../db/write.ts'
 import { resets, sessions, shownUser, users } from './schema.ts'
 
 const { placeholder } = sql
 
 const oneUser = prepared((db: Db) =>
   db
-    .select(shownUser)
+    .select({ ...shownUser, etag: etagOf(users) })
     .from(users)
     .where(eq(users.id, placeholder('id')))
     .prepare('user'),

@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { anyone, type Caller, can, sender } from '../access/can.ts'
 import type { Asked } from '../env.ts'
+import { answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, plainQuery, readPage } from '../http/page.ts'
 import { invalid, Problem } from '../http/problem.ts'
@@ -34,7 +35,7 @@ export const accountRoutes = new Hono()
   .get('/me', can('account:get'), noQuery(), async (c) => {
     const user = await findUser(c.env.db, c.var.caller.id)
     if (!user) throw unauthorized()
-    return c.json(user, 200)
+    return answerOne(c, user)
   })
   .patch('/me', can('account:update'), valid('json', AccountPatch), async (c) => {
     const { currentPassword, ...values } = c.req.valid('json')
@@ -44,8 +45,8 @@ export const accountRoutes = new Hono()
       await prove(c, currentPassword)
     }
     const user = await changeOwn(c.env.db, c.var.caller, values)
-    if (!user) throw unauthorized()
-    return c.json(user, 200)
+    if (!user) throw new Problem('precondition-failed')
+    return answerOne(c, user)
   })
   .post('/password', can('account:password'), valid('json', NewPassword), async (c) => {
     const { config, db, passwords, sessions } = c.env

@@ -46,3 +46,14 @@ export const update = (table: PgTable): SQL => {
     (select now(), ${table}.version + 1, ${columns} from json_populate_record(${table}, ${sql.placeholder('row')}::json))
     from before where ${table}.id = before.id returning ${table}.*`
 }
+
+/** What an ETag says of a record: the version of each row that it shows. */
+export const etagOf = (...rows: { version: PgColumn }[]): SQL<string> =>
+  sql<string>`${sql.join(
+    rows.map(({ version }) => sql`${version}::text`),
+    sql` || '.' || `,
+  )}`
+
+/** The record is one of those that the request's If-Match names. */
+export const matching = (etag: SQL): SQL =>
+  sql`(${sql.placeholder('match')}::text[] is null or ${etag} = any(${sql.placeholder('match')}::text[]))`

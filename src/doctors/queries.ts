@@ -11,6 +11,8 @@ import { violates } from '../db/failure.ts'
 import { pages } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
 import { folded, found } from '../db/search.ts'
+import { etagOf } from '../db/write.ts'
+import { isStale } from '../http/etag.ts'
 import { Problem } from '../http/problem.ts'
 import { mappings } from '../mappings/schema.ts'
 import { type DoctorPatch, type DoctorQuery, doctors, shownDoctor, type WholeDoctor } from './schema.ts'
@@ -19,7 +21,7 @@ const { placeholder } = sql
 
 const oneDoctor = prepared((db: Db) =>
   db
-    .select(shownDoctor)
+    .select({ ...shownDoctor, etag: etagOf(doctors) })
     .from(doctors)
     .where(and(eq(doctors.id, placeholder('id')), live(doctors)))
     .prepare('doctor'),
@@ -85,12 +87,12 @@ const records = recorded(doctors, shownDoctor, {
   beside: (db, { deletes }) => (deletes ? endMappings(db) : []),
 })
 
-/** Why a doctor was not changed: there is none (404), not the caller's to change (403), or not in the right state (409). */
+/** Why a doctor was not changed: there is none (404), not the caller's to change (403), changed since it was read (412), or not in the right state (409). */
 async function refusal(db: Db, caller: Caller, id: string): Promise<Problem> {
-  await getDoctor(db, id)
-  return caller.reach === 'all'
-    ? new Problem('conflict', { detail: 'The doctor is not in a state in which this can be done.' })
-    : new Problem('forbidden')
+  const { etag, userId } = await getDoctor(db, id)
+  if (caller.reach !== 'all' && userId !== caller.id) return new Problem('forbidden')
+  if (isStale(caller.match, etag)) return new Problem('precondition-failed')
+  return new Problem('conflict', { detail: 'The doctor is not in a state in which this can be done.' })
 }
 
 /** @throws {Problem} 400 over `userId`, 409 where the e-mail, the licence or the account is another doctor's */

@@ -1,5 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
+import { answerCreated, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, readPage } from '../http/page.ts'
 import { noQuery, valid } from '../http/valid.ts'
@@ -16,12 +17,12 @@ export const doctorRoutes = new Hono()
   })
   .post('/', can('doctors:create'), valid('json', WholeDoctor), async (c) => {
     const doctor = await createDoctor(c.env.db, c.var.caller, c.req.valid('json'))
-    return c.json(doctor, 201, { Location: `/api/doctors/${doctor.id}` })
+    return answerCreated(c, '/api/doctors', doctor)
   })
   .get('/:id', can('doctors:get'), valid('param', ById), noQuery(exists), async (c) => {
     const doctor = await getDoctor(c.env.db, c.req.valid('param').id)
     c.set('subject', { resourceId: doctor.id })
-    return c.json(doctor, 200)
+    return answerOne(c, doctor)
   })
   .put(
     '/:id',
@@ -31,9 +32,9 @@ export const doctorRoutes = new Hono()
     async (c) => {
       // Outside an administrator's body the link stays; in one, an absent field is a cleared one.
       const cleared = c.var.caller.role === 'admin' ? { userId: null } : {}
-      return c.json(
+      return answerOne(
+        c,
         await changeDoctor(c.env.db, c.var.caller, c.req.valid('param').id, { ...cleared, ...c.req.valid('json') }),
-        200,
       )
     },
   )
@@ -42,12 +43,12 @@ export const doctorRoutes = new Hono()
     can('doctors:update'),
     valid('param', ById),
     valid('json', DoctorPatch, { first: exists }),
-    async (c) => c.json(await changeDoctor(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json')), 200),
+    async (c) => answerOne(c, await changeDoctor(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))),
   )
   .delete('/:id', can('doctors:delete'), valid('param', ById), noQuery(exists), async (c) => {
     await deleteDoctor(c.env.db, c.var.caller, c.req.valid('param').id)
     return c.body(null, 204)
   })
   .post('/:id/restore', can('doctors:restore'), valid('param', ById), noQuery(), async (c) =>
-    c.json(await restoreDoctor(c.env.db, c.var.caller, c.req.valid('param').id), 200),
+    answerOne(c, await restoreDoctor(c.env.db, c.var.caller, c.req.valid('param').id)),
   )

@@ -92,14 +92,14 @@ export async function readPage<Row extends { id: string; cursorKey: string }, So
 }
 
 /** Answers with a page. `patientOf` names the patient whose data a row shows, for the trail. */
-export function answerPage<Row extends { cursorKey: string }>(
+export function answerPage<Row extends { cursorKey: string; etag?: string }>(
   c: Context<Guarded>,
   { rows, next, count }: Read<Row>,
   patientOf?: (row: Row) => string,
 ) {
   if (next) c.header('Link', `<${next}>; rel="next"`)
   if (patientOf) c.set('subject', { patientIds: [...new Set(rows.map(patientOf))] })
-  const results = rows.map(({ cursorKey: _, ...row }) => row)
+  const results = rows.map(({ cursorKey: _, etag: __, ...row }) => row)
   return c.json({ results, next, ...(count !== undefined && { count }) }, 200)
 }
 

@@ -1,4 +1,4 @@
-import { and, count, eq, or, sql } from 'drizzle-orm'
+import { and, count, eq, or, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { v7 as uuid } from 'uuid'
 import type { z } from 'zod'
@@ -11,6 +11,7 @@ import { signed, trail } from '../audit/record.ts'
 import type { Db } from '../db/client.ts'
 import { pages } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
+import { etagOf, matching } from '../db/write.ts'
 import { doctors, shownDoctor } from '../doctors/schema.ts'
 import { type FieldError, Problem } from '../http/problem.ts'
 import { patients, shownPatient } from '../patients/schema.ts'
@@ -21,6 +22,7 @@ type Scope = { reach: Reach }
 
 /** The mappings of patients that the caller sees. While either side is deleted, a mapping is not there. */
 const seen = ({ reach }: Scope) => and(live(patients), live(doctors), visible(reach))
+const etag = etagOf(patients, doctors)
 const ofPatient = eq(patients.id, mappings.patientId)
 const ofDoctor = eq(doctors.id, mappings.doctorId)
 
@@ -39,7 +41,7 @@ const where = (filters: Filters) =>
   )
 
 /** Mappings, newest first, each shown as `shown`: the mapping itself, or the one of its sides whose id is `id`. */
-function listed<Shown extends Record<string, PgColumn | Record<string, PgColumn>>>(shown: Shown, id: PgColumn) {
+function listed<Shown extends Record<string, PgColumn | SQL | Record<string, PgColumn>>>(shown: Shown, id: PgColumn) {
   const joined = pages({
     orders: { createdAt: { key: mappings.createdAt, type: 'timestamptz', id } },
     where,
@@ -69,26 +71,27 @@ function listed<Shown extends Record<string, PgColumn | Record<string, PgColumn>
 }
 
 /** The mappings that the caller sees. */
-export const listMappings = listed(shownMapping, mappings.id)
+export const listMappings = listed({ ...shownMapping, etag }, mappings.id)
 /** The doctors of the mappings that the caller sees. */
 export const listMappedDoctors = listed(shownDoctor, doctors.id)
 /** The patients of the mappings that the caller sees. */
 export const listMappedPatients = listed(shownPatient, patients.id)
 
-const oneMapping = prepared((db: Db, scope: Scope) =>
+const oneMapping = prepared((db: Db, { reach }: Scope) =>
   db
-    .select({ id: mappings.id })
+    .select({ permitted: sql<boolean>`${permitted(reach) ?? sql`true`}` })
     .from(mappings)
     .innerJoin(patients, ofPatient)
     .innerJoin(doctors, ofDoctor)
-    .where(and(eq(mappings.id, placeholder('id')), seen(scope)))
+    .where(and(eq(mappings.id, placeholder('id')), seen({ reach })))
     .prepare('mapping'),
 )
 
-/** @throws {Problem} 404 where the caller does not see the mapping */
+/** @throws {Problem} 404 where the caller does not see the mapping, 403 where what they ask for does not reach it */
 export async function needMapping(db: Db, caller: Caller, id: string): Promise<void> {
   const [row] = await oneMapping(db, { reach: caller.reach }).execute({ me: caller.id, id })
   if (!row) throw new Problem('not-found')
+  if (!row.permitted) throw new Problem('forbidden')
 }
 
 const fields = { patientId: mappings.patientId, doctorId: mappings.doctorId }
@@ -108,7 +111,7 @@ const inserting = prepared((db: Db, { reach }: Scope) => {
   })
   return db
     .with(made, recording)
-    .select(shownMapping)
+    .select({ ...shownMapping, etag })
     .from(mappings)
     .innerJoin(patients, ofPatient)
     .innerJoin(doctors, ofDoctor)
@@ -131,7 +134,7 @@ export async function createMapping(db: Db, caller: Caller, values: z.output<typ
 const deleting = prepared((db: Db, { reach }: Scope) => {
   const before = db.$with('before', {}).as(sql`select ${mappings}.* from ${mappings}
     join ${patients} on ${ofPatient} join ${doctors} on ${ofDoctor}
-    where ${and(eq(mappings.id, placeholder('id')), seen({ reach }), permitted(reach))} for update of ${mappings}`)
+    where ${and(eq(mappings.id, placeholder('id')), seen({ reach }), permitted(reach), matching(etag))} for update of ${mappings}`)
   const gone = db.$with('gone', {}).as(sql`delete from ${mappings} using before where ${mappings.id} = before.id`)
   const recording = trail(db, {
     resource: 'mapping',
@@ -148,10 +151,10 @@ const deleting = prepared((db: Db, { reach }: Scope) => {
     .prepare('mapping_delete')
 })
 
-/** Takes the doctor's access to the patient away. @throws {Problem} 404, 403 */
+/** Takes the doctor's access to the patient away. @throws {Problem} 404, 403, 412 */
 export async function deleteMapping(db: Db, caller: Caller, id: string): Promise<void> {
   const [deleted] = await deleting(db, { reach: caller.reach }).execute({ ...signed(caller, 204), id })
   if (deleted) return
   await needMapping(db, caller, id)
-  throw new Problem('forbidden')
+  throw new Problem('precondition-failed')
 }

@@ -2,6 +2,7 @@ import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
 import { needDoctor } from '../access/doctor.ts'
 import { needPatient } from '../access/patient.ts'
+import { answerCreated, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, plainQuery, readPage } from '../http/page.ts'
 import { noQuery, valid } from '../http/valid.ts'
@@ -33,7 +34,7 @@ export const mappingRoutes = new Hono()
   })
   .post('/mappings', can('mappings:create'), valid('json', NewMapping), async (c) => {
     const mapping = await createMapping(c.env.db, c.var.caller, c.req.valid('json'))
-    return c.json(mapping, 201, { Location: `/api/mappings/${mapping.id}` })
+    return answerCreated(c, '/api/mappings', mapping)
   })
   // A mapping's id gives the mapping, a patient's id that patient's mappings: UUIDs cannot collide.
   .get(
@@ -48,7 +49,7 @@ export const mappingRoutes = new Hono()
       if (first?.id === id) {
         const { cursorKey: _, ...mapping } = first
         c.set('subject', { resourceId: id, patientId: mapping.patientId })
-        return c.json(mapping, 200)
+        return answerOne(c, mapping)
       }
       if (!first) await seesPatient(c)
       return answerPage(c, read, (row) => row.patientId)

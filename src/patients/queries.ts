@@ -12,7 +12,9 @@ import type { Db } from '../db/client.ts'
 import { pages } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
 import { calls, digitsOf, folded, found } from '../db/search.ts'
+import { etagOf } from '../db/write.ts'
 import { doctors } from '../doctors/schema.ts'
+import { isStale } from '../http/etag.ts'
 import { invalid, Problem } from '../http/problem.ts'
 import { mappings } from '../mappings/schema.ts'
 import { type NewPatient, type PatientPatch, type PatientQuery, patients, shownPatient } from './schema.ts'
@@ -26,7 +28,7 @@ const seen = ({ reach, deleted }: Scope) =>
 
 const onePatient = prepared((db: Db, scope: Scope) =>
   db
-    .select(shownPatient)
+    .select({ ...shownPatient, etag: etagOf(patients) })
     .from(patients)
     .where(and(eq(patients.id, placeholder('id')), seen(scope)))
     .prepare('patient'),
@@ -99,9 +101,12 @@ const records = recorded(patients, shownPatient, {
   changeable: (scope: Scope) => and(seen(scope), permitted(scope.reach)),
 })
 
-/** Why a patient was not changed: not seen (404), not the caller's to change (403), or not in a state for it (409). */
+/** Why a patient was not changed: not seen (404), not the caller's to change (403), changed since it was read (412),
+ * or not in a state for it (409). */
 async function refusal(db: Db, caller: Caller, id: string): Promise<Problem> {
   await needPatient(db, caller, id)
+  const { etag } = await getPatient(db, caller, id)
+  if (isStale(caller.match, etag)) return new Problem('precondition-failed')
   return new Problem('conflict', { detail: 'The patient is not in a state in which this can be done.' })
 }
 

@@ -1,6 +1,7 @@
 import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
 import { permissionOf } from '../access/permissions.ts'
+import { answerCreated, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, readPage } from '../http/page.ts'
 import { Problem } from '../http/problem.ts'
@@ -26,12 +27,12 @@ export const patientRoutes = new Hono()
   })
   .post('/', can('patients:create'), valid('json', NewPatient), async (c) => {
     const patient = await createPatient(c.env.db, c.var.caller, c.req.valid('json'))
-    return c.json(patient, 201, { Location: `/api/patients/${patient.id}` })
+    return answerCreated(c, '/api/patients', patient)
   })
   .get('/:id', can('patients:get'), valid('param', ById), noQuery(seesPatient), async (c) => {
     const patient = await getPatient(c.env.db, c.var.caller, c.req.valid('param').id)
     c.set('subject', { resourceId: patient.id, patientId: patient.id })
-    return c.json(patient, 200)
+    return answerOne(c, patient)
   })
   .put(
     '/:id',
@@ -42,7 +43,7 @@ export const patientRoutes = new Hono()
       const { id } = c.req.valid('param')
       // Outside an administrator's body the link stays; in one, an absent field is a cleared one.
       const cleared = c.var.caller.role === 'admin' ? { userId: null } : {}
-      return c.json(await changePatient(c.env.db, c.var.caller, id, { ...cleared, ...c.req.valid('json') }), 200)
+      return answerOne(c, await changePatient(c.env.db, c.var.caller, id, { ...cleared, ...c.req.valid('json') }))
     },
   )
   .patch(
@@ -50,12 +51,13 @@ export const patientRoutes = new Hono()
     can('patients:update'),
     valid('param', ById),
     valid('json', PatientPatch, { first: seesPatient }),
-    async (c) => c.json(await changePatient(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json')), 200),
+    async (c) =>
+      answerOne(c, await changePatient(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))),
   )
   .delete('/:id', can('patients:delete'), valid('param', ById), noQuery(seesPatient), async (c) => {
     await deletePatient(c.env.db, c.var.caller, c.req.valid('param').id)
     return c.body(null, 204)
   })
   .post('/:id/restore', can('patients:restore'), valid('param', ById), noQuery(), async (c) =>
-    c.json(await restorePatient(c.env.db, c.var.caller, c.req.valid('param').id), 200),
+    answerOne(c, await restorePatient(c.env.db, c.var.caller, c.req.valid('param').id)),
   )

@@ -10,6 +10,8 @@ import { violates } from '../db/failure.ts'
 import { pages } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
 import { found } from '../db/search.ts'
+import { etagOf } from '../db/write.ts'
+import { isStale } from '../http/etag.ts'
 import { Problem } from '../http/problem.ts'
 import type { NewUser, UserPatch, UserQuery } from './schema.ts'
 
@@ -17,7 +19,7 @@ const { placeholder } = sql
 
 const oneUser = prepared((db: Db) =>
   db
-    .select(shownUser)
+    .select({ ...shownUser, etag: etagOf(users) })
     .from(users)
     .where(eq(users.id, placeholder('id')))
     .prepare('user'),
@@ -97,7 +99,8 @@ export async function changeUser(db: Db, caller: Caller, id: string, values: z.o
     throw new Problem('conflict', { detail: 'The account is linked to a doctor: unlink it before its role changes.' })
   })
   if (!user) {
-    await getUser(db, id)
+    const { etag } = await getUser(db, id)
+    if (isStale(caller.match, etag)) throw new Problem('precondition-failed')
     throw new Problem('conflict', { detail: 'This is the last active administrator.' })
   }
   if (values.active === false) await endSessionsOfInactive(db, id)

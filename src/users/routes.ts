@@ -3,6 +3,7 @@ import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
 import { passwordFaults } from '../auth/passwords.ts'
 import { hashOf } from '../auth/tokens.ts'
+import { answerCreated, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, readPage } from '../http/page.ts'
 import { Problem } from '../http/problem.ts'
@@ -24,17 +25,17 @@ export const userRoutes = new Hono()
     const errors = passwordFaults(config, 'password', password, account)
     if (errors.length > 0) throw new Problem('bad-request', { errors })
     const user = await createUser(db, c.var.caller, { ...account, passwordHash: await passwords.hash(password) })
-    return c.json(user, 201, { Location: `/api/users/${user.id}` })
+    return answerCreated(c, '/api/users', user)
   })
   .get('/:id', can('users:get'), valid('param', ById), noQuery(exists), async (c) => {
     const user = await getUser(c.env.db, c.req.valid('param').id)
     c.set('subject', { resourceId: user.id })
-    return c.json(user, 200)
+    return answerOne(c, user)
   })
   .patch('/:id', can('users:update'), valid('param', ById), valid('json', UserPatch, { first: exists }), async (c) => {
     const user = await changeUser(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))
     c.env.sessions.forget({ user: user.id })
-    return c.json(user, 200)
+    return answerOne(c, user)
   })
   .post('/:id/reset-token', can('users:reset'), valid('param', ById), noQuery(exists), async (c) => {
     const token = randomBytes(32).toString('base64url')

@@ -1,0 +1,38 @@
+import type { Context, HonoRequest } from 'hono'
+import type { Guarded } from '../access/can.ts'
+
+/** The tags of an If-Match or If-None-Match header (RFC 9110, section 13.1). A weak one counts only where `weak` says so. */
+const tagsOf = (header: string, weak: boolean): string[] =>
+  [...header.matchAll(/(W\/)?"([^"]*)"/g)].flatMap(([, isWeak, tag = '']) => (isWeak && !weak ? [] : [tag]))
+
+/**
+ * The request's If-Match as the parameter `match` of a statement: the tags as a text[] literal, or null where any will
+ * do. The statement itself compares, so that nobody changes the record in between.
+ */
+export function matchOf(req: HonoRequest): string | null {
+  const header = req.header('If-Match')
+  if (header === undefined || header.trim() === '*') return null
+  return `{${tagsOf(header, false)
+    .map((tag) => `"${tag.replace(/[\\"]/g, '\\$&')}"`)
+    .join(',')}}`
+}
+
+/** Whether `match` names other versions of the record than the one that it is at. */
+export const isStale = (match: string | null, etag: string): boolean => match !== null && !match.includes(`"${etag}"`)
+
+/** Answers with one record and its strong ETag, or with 304 where the client has it as it is. */
+export function answerOne<Row extends { etag: string }>(c: Context<Guarded>, { etag, ...shown }: Row) {
+  c.header('ETag', `"${etag}"`)
+  const known = c.req.method === 'GET' || c.req.method === 'HEAD' ? c.req.header('If-None-Match') : undefined
+  if (known !== undefined && (known.trim() === '*' || tagsOf(known, true).includes(etag))) return c.body(null, 304)
+  return c.json(shown, 200)
+}
+
+/** Answers a create: 201 with the record, where it is, and its ETag. */
+export function answerCreated<Row extends { id: string; etag: string }>(
+  c: Context<Guarded>,
+  path: string,
+  { etag, ...shown }: Row,
+) {
+  return c.json({ ...shown }, 201, { ETag: `"${etag}"`, Location: `${path}/${shown.id}` })
+}
