@@ -125,6 +125,19 @@ it.each([
   expect(statuses).toEqual([...Array(6).fill(refused), 429])
 })
 
+it('takes the addresses of one IPv6 network for one', async () => {
+  const statuses: number[] = []
+  const spellings = ['2001:db8::1', '2001:db8:0:0:ffff::', '2001:db8::9:9', '2001:db8::2']
+  for (const address of [...spellings, '2001:db8::3', '2001:db8::4', '2001:db8::5'])
+    statuses.push((await login('six@example.org', 'wrong password', address)).status)
+  expect(statuses.slice(0, 3)).toEqual([401, 401, 401])
+  const others = ['2001:db8::6', '2001:db8::7', '2001:db8:1::1']
+  const more: number[] = []
+  for (const address of others)
+    more.push((await login(`${crypto.randomUUID()}@example.org`, 'wrong password', address)).status)
+  expect(more).toEqual([429, 429, 401])
+})
+
 it('throttles registrations by address', async () => {
   const address = nowhere()
   for (let i = 0; i < 4; i += 1) await register(address)

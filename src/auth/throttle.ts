@@ -19,6 +19,14 @@ const bucket = (limit: number, minutes: number, ...parts: string[]): Bucket => (
   ofAccount: parts[0] === 'account',
 })
 
+/** What one sender can be expected to have to themselves: an IPv4 address, or the 64 bits of an IPv6 network. */
+const networkOf = (address: string): string => {
+  if (!address.includes(':')) return address
+  const [head = [], tail = []] = address.split('::').map((part) => part.split(':').filter(Boolean))
+  const groups = [...head, ...Array(Math.max(0, 8 - head.length - tail.length)).fill('0'), ...tail]
+  return groups.slice(0, 4).join(':')
+}
+
 /**
  * The failures of signing in as `account` from `address`. From an address where the account has signed in before they
  * are counted apart, so that a stranger's failures elsewhere do not lock its owner out.
@@ -30,15 +38,21 @@ export const signInBuckets = (
   known = false,
 ): Bucket[] => {
   const minutes = config.LOGIN_FAILURES_WINDOW_MIN
-  const ofAddress = bucket(config.LOGIN_FAILURES_PER_ADDRESS, minutes, 'address', address)
+  const ofAddress = bucket(config.LOGIN_FAILURES_PER_ADDRESS, minutes, 'address', networkOf(address))
   if (account === undefined) return [ofAddress]
-  const ofAccount = bucket(config.LOGIN_FAILURES_PER_ACCOUNT, minutes, 'account', account, known ? address : '')
+  const ofAccount = bucket(
+    config.LOGIN_FAILURES_PER_ACCOUNT,
+    minutes,
+    'account',
+    account,
+    known ? networkOf(address) : '',
+  )
   return [ofAccount, ofAddress]
 }
 
 /** The registrations from `address`. */
 export const registrationBuckets = (config: Config, address: string): Bucket[] => [
-  bucket(config.REGISTRATIONS_PER_ADDRESS, config.REGISTRATIONS_WINDOW_MIN, 'registration', address),
+  bucket(config.REGISTRATIONS_PER_ADDRESS, config.REGISTRATIONS_WINDOW_MIN, 'registration', networkOf(address)),
 ]
 
 const input = sql`json_to_recordset(${placeholder('buckets')}::json) as bucket (key text, minutes int)`

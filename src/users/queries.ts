@@ -4,32 +4,24 @@ import type { z } from 'zod'
 import type { Caller } from '../access/can.ts'
 import { recorded } from '../audit/change.ts'
 import { signed, trail } from '../audit/record.ts'
+import { findUser } from '../auth/account-queries.ts'
 import { resets, sessions, shownUser, users } from '../auth/schema.ts'
 import type { Db } from '../db/client.ts'
 import { violates } from '../db/failure.ts'
 import { pages } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
 import { found } from '../db/search.ts'
-import { etagOf } from '../db/write.ts'
 import { isStale } from '../http/etag.ts'
 import { Problem } from '../http/problem.ts'
 import type { NewUser, UserPatch, UserQuery } from './schema.ts'
 
 const { placeholder } = sql
 
-const oneUser = prepared((db: Db) =>
-  db
-    .select({ ...shownUser, etag: etagOf(users) })
-    .from(users)
-    .where(eq(users.id, placeholder('id')))
-    .prepare('user'),
-)
-
 /** @throws {Problem} 404 */
 export async function getUser(db: Db, id: string) {
-  const [row] = await oneUser(db, {}).execute({ id })
-  if (!row) throw new Problem('not-found')
-  return row
+  const user = await findUser(db, id)
+  if (!user) throw new Problem('not-found')
+  return user
 }
 
 type Filters = { q: boolean; role: boolean; active: boolean }
