@@ -14,6 +14,7 @@ import { allowedMethods, unknownPath } from './http/routing.ts'
 import { mappingRoutes } from './mappings/routes.ts'
 import { operationRoutes } from './operation/routes.ts'
 import { patientRoutes } from './patients/routes.ts'
+import { reportRoutes } from './reports/routes.ts'
 import { userRoutes } from './users/routes.ts'
 
 // A path answers the same with and without a slash at its end.
@@ -34,6 +35,7 @@ export const app = base
   .route('/api/doctors', doctorRoutes)
   .route('/api', mappingRoutes)
   .route('/api', appointmentRoutes)
+  .route('/api', reportRoutes)
   .route('/api', auditRoutes)
 
 const open = unguarded(app.routes)

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** An empty variable means the same as none: `.dev.vars` and compose files cannot leave one out. */
 const unset = (value: unknown) => (value === '' ? undefined : value)
@@ -8,7 +8,7 @@ const whole = (min: number, max: number, fallback: number) =>
 const oneOf = <const T extends readonly [string, ...string[]]>(values: T, fallback: T[number]) =>
   z.preprocess(
     unset,
-    z.enum(values).default(() => fallback),
+    z.enum(values, { error: `must be one of ${values.join(', ')}` }).default(() => fallback),
   )
 const flag = (fallback: boolean) =>
   oneOf(['true', 'false'], fallback ? 'true' : 'false').transform((value) => value === 'true')
@@ -29,6 +29,13 @@ const secret = z
 const origin = z
   .string()
   .refine((value) => URL.parse(value)?.origin === value, 'must list origins such as https://app.example.org')
+const isDatabaseUrl = (value: string) => {
+  const url = URL.parse(value)
+  // A password with a stray % would only fail when the driver takes the URL apart.
+  return (
+    url !== null && /^postgres(ql)?:$/.test(url.protocol) && url.hostname !== '' && !/%(?![0-9a-f]{2})/i.test(value)
+  )
+}
 const network = z.string().regex(/^[0-9a-f.:]+(\/\d{1,3})?$/i, 'must list addresses or networks such as 10.0.0.0/8')
 
 /** Every setting there is. README.md explains them one by one. */
@@ -37,8 +44,16 @@ const Settings = z.object({
   HOST: text('127.0.0.1'),
   PORT: whole(0, 65_535, 8000),
   DATA_DIR: text('.data'),
-  DATABASE_URL: optional(z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' })),
+  DATABASE_URL: optional(
+    z.string().refine(isDatabaseUrl, 'must be a URL such as postgres://user:password@host:5432/database'),
+  ),
   DATABASE_POOL_MAX: whole(1, 200, 10),
+  REPORTS_DIR: optional(z.string()),
+  S3_ENDPOINT: optional(z.url({ protocol: /^https?$/, error: 'must be the URL of an S3 store' })),
+  S3_REGION: optional(z.string()),
+  S3_BUCKET: optional(z.string()),
+  S3_ACCESS_KEY_ID: optional(z.string()),
+  S3_SECRET_ACCESS_KEY: optional(z.string()),
   JWT_SECRET: z.preprocess(unset, secret),
   JWT_SECRET_PREVIOUS: optional(secret),
   JWT_ISSUER: text('hospital-api'),
@@ -66,18 +81,28 @@ export class ConfigError extends Error {
   override name = 'ConfigError'
 }
 
+const s3 = ['S3_ENDPOINT', 'S3_REGION', 'S3_BUCKET', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY']
+
 /**
- * The settings in `source`, checked once and all at once.
+ * The settings in `source`, checked once and all at once. `keepsFiles` where files are kept as the settings say, and
+ * not in a binding.
  * @throws {ConfigError} naming every setting at fault
  */
-export function readConfig(source: Record<string, unknown>): Config {
+export function readConfig(source: Record<string, unknown>, { keepsFiles = false } = {}): Config {
   const result = Settings.safeParse(source)
-  const faults = result.error?.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`) ?? []
+  const faults = result.error?.issues.map((issue) => `  ${String(issue.path[0])}: ${issue.message}`) ?? []
   if (source.NODE_ENV === 'production' && !source.DATABASE_URL)
     faults.push(
       '  DATABASE_URL: is required in production, where the embedded database is not used: postgres://user:password@host:5432/database',
     )
+  const missing = s3.filter((name) => !source[name])
+  if (missing.length < s3.length)
+    for (const name of missing) faults.push(`  ${name}: is required where one of ${s3.join(', ')} is set`)
+  else if (keepsFiles && source.NODE_ENV === 'production' && !source.REPORTS_DIR)
+    faults.push(
+      '  REPORTS_DIR: is required in production, where files are not kept in an S3 store: a folder that lasts',
+    )
   if (!result.success || faults.length > 0)
-    throw new ConfigError(`Some settings need your attention:\n${faults.join('\n')}`)
+    throw new ConfigError(`Some settings need your attention:\n${[...new Set(faults)].join('\n')}`)
   return result.data
 }

@@ -7,11 +7,13 @@ import type { TokenKeys } from './auth/tokens.ts'
 import type { Config } from './config.ts'
 import type { Db } from './db/client.ts'
 import type { Log } from './http/log.ts'
+import type { Files } from './reports/files.ts'
 
 /** All that a request may use. `node.ts` and `worker.ts` make it; nothing else reads the environment. */
 export type Env = {
   config: Config
   db: Db
+  files: Files
   keys: TokenKeys
   passwords: PasswordHasher
   sessions: Sessions

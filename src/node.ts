@@ -15,15 +15,19 @@ import { ConfigError } from './config.ts'
 import { close, connect } from './db/client.ts'
 import { jsonLog } from './http/log.ts'
 import { senderBehind } from './http/sender.ts'
-import { configure, openDatabase, refuseToStart } from './setup.ts'
+import { configure, openDatabase, openFiles, refuseToStart } from './setup.ts'
 
 /** How long requests under way may take to finish when the process is told to stop, in ms. */
 const patience = 7000
+/** How long a request may take to arrive, in ms: 20 MiB at 25 KB/s. And how long without a byte of it or its answer. */
+const slowest = 15 * 60_000
+const stalled = 60_000
 
 async function start() {
   const config = await configure(process.env)
   const say = (line: string) => process.stdout.write(`${line}\n`)
   const log = jsonLog(config.LOG_LEVEL, say)
+  const files = await openFiles(config)
   const database = await openDatabase(config)
   const db = connect(database.url, { max: config.DATABASE_POOL_MAX })
 
@@ -35,13 +39,14 @@ async function start() {
     }, 1000)
   })
   const passwords = limited(withDjango(nodeHasher), availableParallelism())
-  const env = { config, db, log, audit, passwords, keys: await tokenKeys(config), sessions: new Sessions() }
+  const env = { config, db, files, log, audit, passwords, keys: await tokenKeys(config), sessions: new Sessions() }
   const senderOf = senderBehind(config.TRUST_PROXY)
 
   const server = createServer(
-    { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000 },
+    { headersTimeout: 10_000, requestTimeout: slowest, keepAliveTimeout: 65_000 },
     getRequestListener((request, { incoming }) => app.fetch(request, { ...env, ...senderOf(incoming) })),
   )
+  server.setTimeout(stalled)
   server.listen(config.PORT, config.HOST)
   await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
     throw error.code === 'EADDRINUSE'

@@ -5,6 +5,7 @@ import { createConnection } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { type Config, ConfigError, readConfig } from './config.ts'
+import type { ListedFiles } from './reports/files.ts'
 
 /** The secret kept in `folder`, made the first time. It is whole or not there, and never made twice. */
 async function keptSecret(folder: string): Promise<string> {
@@ -25,15 +26,40 @@ async function keptSecret(folder: string): Promise<string> {
  */
 export async function configure(source: NodeJS.ProcessEnv): Promise<Config> {
   const makesSecret = !source.JWT_SECRET && source.NODE_ENV !== 'production'
-  return readConfig(makesSecret ? { ...source, JWT_SECRET: await keptSecret(source.DATA_DIR || '.data') } : source)
+  const JWT_SECRET = makesSecret ? await keptSecret(source.DATA_DIR || '.data') : source.JWT_SECRET
+  return readConfig({ ...source, JWT_SECRET }, { keepsFiles: true })
 }
 
 /**
  * The settings of a command, which signs no token: a JWT_SECRET is none of its business, and none is made.
  * @throws {ConfigError}
  */
-export const configureCommand = (source: NodeJS.ProcessEnv): Config =>
-  readConfig({ ...source, JWT_SECRET: randomBytes(32).toString('base64url'), JWT_SECRET_PREVIOUS: undefined })
+export const configureCommand = (source: NodeJS.ProcessEnv, { keepsFiles = false } = {}): Config => {
+  const secrets = { JWT_SECRET: randomBytes(32).toString('base64url'), JWT_SECRET_PREVIOUS: undefined }
+  return readConfig({ ...source, ...secrets }, { keepsFiles })
+}
+
+/**
+ * Where the settings say that files are kept: in a store that speaks S3, or in a folder.
+ * @throws {ConfigError} where the folder cannot be used
+ */
+export async function openFiles(config: Config): Promise<ListedFiles> {
+  if (config.S3_ENDPOINT) {
+    const { s3Files } = await import('./reports/files.s3.ts')
+    return s3Files({
+      endpoint: config.S3_ENDPOINT,
+      region: config.S3_REGION ?? '',
+      bucket: config.S3_BUCKET ?? '',
+      accessKeyId: config.S3_ACCESS_KEY_ID ?? '',
+      secretAccessKey: config.S3_SECRET_ACCESS_KEY ?? '',
+    })
+  }
+  const { folderFiles } = await import('./reports/files.folder.ts')
+  const folder = config.REPORTS_DIR ?? join(config.DATA_DIR, 'reports')
+  return folderFiles(folder).catch((error: NodeJS.ErrnoException) => {
+    throw new ConfigError(`The folder ${folder} cannot keep files (${error.code}): set REPORTS_DIR to one that can.`)
+  })
+}
 
 /**
  * A database that can be reached at `url` until `stop`. `joined` is one that another process serves; `applied` counts

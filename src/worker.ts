@@ -5,12 +5,15 @@ import { withDjango } from './auth/passwords.django.ts'
 import type { PasswordHasher } from './auth/passwords.ts'
 import { workerHasher } from './auth/passwords.worker.ts'
 import { type TokenKeys, tokenKeys } from './auth/tokens.ts'
-import { type Config, readConfig } from './config.ts'
+import { type Config, ConfigError, readConfig } from './config.ts'
 import { close, connect } from './db/client.ts'
 import type { Env } from './env.ts'
+import { discardBody } from './http/form.ts'
 import { jsonLog, type Log } from './http/log.ts'
+import { problems } from './http/problem.ts'
+import { type Bucket, r2Files } from './reports/files.r2.ts'
 
-type Bindings = { HYPERDRIVE: { connectionString: string }; [setting: string]: unknown }
+type Bindings = { HYPERDRIVE: { connectionString: string }; REPORTS: Bucket; [setting: string]: unknown }
 type ExecutionContext = { waitUntil(work: Promise<unknown>): void; passThroughOnException(): void; props: unknown }
 
 /** What outlives a request: settings, keys and memory, but no connection, since a socket belongs to one request. */
@@ -30,19 +33,35 @@ async function setUp(bindings: Bindings): Promise<Isolate> {
   }
 }
 
+/** The answer while the settings cannot be used: which ones is for the log alone. */
+function notSetUp(error: unknown): Response {
+  if (!(error instanceof ConfigError)) throw error
+  // biome-ignore lint/suspicious/noConsole: it is how a Worker logs.
+  console.error(error.message)
+  const body = { type: '/problems/internal', title: problems.internal[1], status: 500 }
+  const headers = { 'Content-Type': 'application/problem+json', 'Cache-Control': 'no-store' }
+  return new Response(JSON.stringify(body), { status: 500, headers })
+}
+
 export default {
   async fetch(request: Request, bindings: Bindings, context: ExecutionContext): Promise<Response> {
-    isolate ??= await setUp(bindings)
+    try {
+      isolate ??= await setUp(bindings)
+    } catch (error) {
+      return notSetUp(error)
+    }
     const db = connect(bindings.HYPERDRIVE.connectionString, { max: 5 })
     const audit = auditLog(db, isolate.log, () => {})
     const env: Env = {
       ...isolate,
       db,
+      files: r2Files(bindings.REPORTS),
       audit,
       address: request.headers.get('CF-Connecting-IP') ?? '',
       secure: request.url.startsWith('https:'),
     }
     const response = await app.fetch(request, env, context)
+    await discardBody(request, 32 * 1024 * 1024)
     // Behind the answer: the trail, then the connections.
     context.waitUntil(audit.flush().finally(() => close(db, 1)))
     return response

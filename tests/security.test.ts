@@ -33,6 +33,17 @@ const newAppointment = async ({ patient }: Scene) => ({
 const ofAppointment = {
   id: async (scene: Scene) => (await root.post('/api/appointments', await newAppointment(scene))).id,
 }
+const report = () => {
+  const form = new FormData()
+  form.append('title', secretName)
+  form.append('kind', 'lab')
+  form.append('file', new Blob([secretName]), `${secretName}.txt`)
+  return form
+}
+/** A report that whoever added the patient uploaded. */
+const ofReport = {
+  id: async ({ patient }: Scene) => (await troupe.added.post(`/api/patients/${patient}/reports`, report())).id,
+}
 const oneDay = '?from=2099-01-01&to=2099-01-01&minutes=60'
 const deleted = async (path: string, id: string) => {
   await root.delete(`${path}/${id}`)
@@ -137,6 +148,12 @@ const table: [route: string, answers: number[], request?: Request][] = [
     [401, 200, 403, 404, 403, 403, 404],
     { ...ofAppointment, body: () => ({ notes: 'x' }) },
   ],
+
+  ['GET /api/patients/:id/reports', [401, 200, 200, 404, 200, 200, 404], ofPatient],
+  ['POST /api/patients/:id/reports', [401, 201, 201, 404, 201, 201, 404], { ...ofPatient, body: report }],
+  ['GET /api/reports/:id', [401, 200, 200, 404, 200, 200, 404], ofReport],
+  ['GET /api/reports/:id/content', [401, 200, 200, 404, 200, 200, 404], ofReport],
+  ['DELETE /api/reports/:id', [401, 204, 403, 404, 204, 403, 404], ofReport],
 
   ['GET /api/audit', [401, 200, 403, 403, 403, 403, 403]],
 ]

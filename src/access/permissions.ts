@@ -6,7 +6,7 @@ export type Role = (typeof roles)[number]
  * `all`: every row. `seen`: what the caller sees. The others are narrower than what the caller sees,
  * so that going past them is a 403 and not a 404.
  */
-export type Reach = 'all' | 'seen' | 'added' | 'addedOrIs' | 'addedOrTreats' | 'own'
+export type Reach = 'all' | 'seen' | 'added' | 'addedOrIs' | 'addedOrTreats' | 'own' | 'uploaded'
 
 /** `audit` is the action that using the permission leaves in the trail. */
 export type Permission = { readonly audit?: string } & { readonly [R in Role]?: Reach }
@@ -45,6 +45,11 @@ export const permissions = {
   'appointments:book': { audit: 'appointment.create', admin: 'all', doctor: 'seen', patient: 'addedOrIs' },
   'appointments:update': { audit: 'appointment.update', admin: 'all', doctor: 'seen', patient: 'addedOrIs' },
   'appointments:complete': { audit: 'appointment.update', admin: 'all', doctor: 'own' },
+  'reports:list': { audit: 'report.list', admin: 'all', doctor: 'seen', patient: 'seen' },
+  'reports:get': { audit: 'report.read', admin: 'all', doctor: 'seen', patient: 'seen' },
+  'reports:download': { audit: 'report.download', admin: 'all', doctor: 'seen', patient: 'seen' },
+  'reports:upload': { audit: 'report.create', admin: 'all', doctor: 'seen', patient: 'seen' },
+  'reports:delete': { audit: 'report.delete', admin: 'all', doctor: 'uploaded', patient: 'uploaded' },
   'audit:list': { audit: 'audit.list', admin: 'all' },
   'audit:patient': { audit: 'audit.list', admin: 'all', patient: 'addedOrIs' },
 } as const satisfies Record<string, Permission>

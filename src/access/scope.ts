@@ -3,6 +3,7 @@ import { alias, QueryBuilder } from 'drizzle-orm/pg-core'
 import { doctors } from '../doctors/schema.ts'
 import { mappings } from '../mappings/schema.ts'
 import { patients } from '../patients/schema.ts'
+import { reports } from '../reports/schema.ts'
 import type { Reach } from './permissions.ts'
 
 /*
@@ -43,6 +44,7 @@ const narrower: Record<Exclude<Reach, 'all' | 'seen'>, SQL | undefined> = {
   addedOrIs: or(added, is),
   addedOrTreats: or(added, eq(doctors.userId, me)),
   own: eq(doctors.userId, me),
+  uploaded: eq(reports.uploadedBy, me),
 }
 
 /** Of what the caller sees, the rows that the permission reaches. */

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { check, index, pgEnum, pgTable, text, uuid } from 'drizzle-orm/pg-core'
-import { z } from 'zod'
+import * as z from 'zod'
 import { users } from '../auth/schema.ts'
 import { history, id, instant } from '../db/columns.ts'
 import { doctors } from '../doctors/schema.ts'

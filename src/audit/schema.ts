@@ -1,6 +1,6 @@
 import { getTableColumns } from 'drizzle-orm'
 import { index, jsonb, pgTable, smallint, text, uuid } from 'drizzle-orm/pg-core'
-import { z } from 'zod'
+import * as z from 'zod'
 import { id, instant } from '../db/columns.ts'
 import { id as idField, instant as moment } from '../http/fields.ts'
 import { plainQuery } from '../http/page.ts'

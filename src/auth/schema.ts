@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { boolean, check, index, integer, pgEnum, pgTable, text, unique, uuid } from 'drizzle-orm/pg-core'
-import { z } from 'zod'
+import * as z from 'zod'
 import { roles } from '../access/permissions.ts'
 import { history, id, instant } from '../db/columns.ts'
 import { email, text as line, password, token } from '../http/fields.ts'

@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import { sign, verify } from 'hono/jwt'
 import { v7 as uuid } from 'uuid'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Config } from '../config.ts'
 
 /** The HMAC keys made of the secrets: one signs, all of them verify, one seals cursors. */

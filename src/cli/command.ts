@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
 import { close, connect, type Db } from '../db/client.ts'
-import { type OpenDatabase, openDatabase } from '../setup.ts'
+import { listens, openDatabase } from '../setup.ts'
 import { CommandError, sentenceOf } from './failure.ts'
 
 export const say = (line: string) => process.stdout.write(`${line}\n`)
@@ -20,10 +20,11 @@ export async function run(command: () => Promise<number | undefined>): Promise<n
 const nameOf = (config: Config) => {
   if (!config.DATABASE_URL) return `the embedded database in ${config.DATA_DIR}`
   const { host, pathname } = new URL(config.DATABASE_URL)
-  return `the database${pathname.length > 1 ? ` ${decodeURIComponent(pathname.slice(1))}` : ''} at ${host}`
+  return !host ? 'the database' : `the database${pathname.length > 1 ? ` ${pathname.slice(1)}` : ''} at ${host}`
 }
 
-export type Database = OpenDatabase & { db: Db; name: string }
+/** `lost` tells when the process that serves a joined database has ended. */
+export type Database = { url: string; applied: number; db: Db; name: string; lost: AbortSignal }
 
 /** How long a server may take to answer the first time, in ms. The driver itself may wait for ever. */
 const patience = 15_000
@@ -42,15 +43,24 @@ async function reach(db: Db): Promise<void> {
  */
 export async function withDatabase<T>(config: Config, work: (database: Database) => Promise<T>): Promise<T> {
   const name = nameOf(config)
-  const opened = await openDatabase(config, { share: true })
-  const db = connect(opened.url, { max: 1 })
+  const { url, applied, joined, stop } = await openDatabase(config, { share: true }).catch((error: unknown) => {
+    throw CommandError.of(error, name)
+  })
+  const db = connect(url, { max: 1 })
+  const losing = new AbortController()
+  const watch = setInterval(async () => {
+    if (!joined || losing.signal.aborted || (await listens(url))) return
+    process.stderr.write(`The process that served ${name} has ended.\n`)
+    losing.abort()
+  }, 1000)
   try {
     await reach(db)
-    return await work({ ...opened, db, name })
+    return await work({ url, applied, db, name, lost: losing.signal })
   } catch (error) {
     throw CommandError.of(error, name)
   } finally {
+    clearInterval(watch)
     await close(db, 1)
-    await opened.stop()
+    await stop()
   }
 }

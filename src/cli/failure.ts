@@ -1,4 +1,5 @@
 import { DrizzleQueryError } from 'drizzle-orm'
+import postgres from 'postgres'
 import { ConfigError } from '../config.ts'
 
 /** Ends a command with a sentence for whoever ran it. */
@@ -17,6 +18,7 @@ export class CommandError extends Error {
     const cause = causeOf(error)
     const code = codeOf(cause)
     if (!code || !(cause instanceof Error)) return error
+    if (!(cause instanceof postgres.PostgresError || unreachable.test(code))) return error
     return new CommandError(meaning(code, cause.message, database), { code, cause })
   }
 

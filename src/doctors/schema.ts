@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { check, foreignKey, index, json, pgTable, smallint, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
-import { z } from 'zod'
+import * as z from 'zod'
 import { role, users } from '../auth/schema.ts'
 import { deletedAt, history, id } from '../db/columns.ts'
 import { folded } from '../db/search.ts'

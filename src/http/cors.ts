@@ -4,7 +4,10 @@ import type { App } from '../env.ts'
 
 const sharing = cors({
   origin: (origin) => origin,
-  exposeHeaders: ['ETag', 'Idempotent-Replayed', 'Link', 'Location', 'Retry-After', 'X-Request-Id'],
+  exposeHeaders: [
+    ...['Accept-Ranges', 'Content-Disposition', 'Content-Range'],
+    ...['ETag', 'Idempotent-Replayed', 'Link', 'Location', 'Retry-After', 'X-Request-Id'],
+  ],
   maxAge: 600,
 })
 

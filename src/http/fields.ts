@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** PostgreSQL stores no NUL, UTF-8 no lone surrogate: they would fail, or turn two values into one. */
 const storable = z.string().refine((value) => value.isWellFormed() && !value.includes('\0'), {

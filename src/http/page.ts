@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Context } from 'hono'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Guarded } from '../access/can.ts'
 import type { Pages, Place } from '../db/pages.ts'
 import type { Asked } from '../env.ts'

@@ -39,7 +39,8 @@ async function readBody(c: Context, optional: boolean): Promise<void> {
   }
 }
 
-const fieldErrors = (issues: readonly z.core.$ZodIssue[]): FieldError[] => {
+/** What zod found, one fault a field. */
+export const fieldErrors = (issues: readonly z.core.$ZodIssue[]): FieldError[] => {
   const errors = issues.flatMap((issue): FieldError[] => {
     const path = issue.path.map(String)
     if (issue.code === 'unrecognized_keys')

@@ -1,5 +1,5 @@
 import { index, pgTable, unique, uuid } from 'drizzle-orm/pg-core'
-import { z } from 'zod'
+import * as z from 'zod'
 import { users } from '../auth/schema.ts'
 import { id, instant } from '../db/columns.ts'
 import { doctors } from '../doctors/schema.ts'

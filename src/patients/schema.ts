@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { date, index, jsonb, pgEnum, pgTable, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
-import { z } from 'zod'
+import * as z from 'zod'
 import { users } from '../auth/schema.ts'
 import { deletedAt, history, id } from '../db/columns.ts'
 import { folded } from '../db/search.ts'

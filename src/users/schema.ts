@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { roles } from '../access/permissions.ts'
 import { email, password, text } from '../http/fields.ts'
 import { plainQuery } from '../http/page.ts'

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, inject } from 'vitest'
 import { app } from '../../src/app.ts'
 import { auditLog } from '../../src/audit/record.ts'
@@ -10,6 +13,7 @@ import { readConfig } from '../../src/config.ts'
 import { close, connect, type Db } from '../../src/db/client.ts'
 import type { Env } from '../../src/env.ts'
 import { jsonLog } from '../../src/http/log.ts'
+import { folderFiles } from '../../src/reports/files.folder.ts'
 import { copyOf } from './database.ts'
 
 export const secret = 'a secret of more than thirty-two bytes'
@@ -82,9 +86,13 @@ export class Api {
   readonly logged: string[]
   readonly #secrets = new Set([password, secret, '$argon2', '@example.', 'insert into', 'Pat Patient'])
 
-  private constructor(env: Env, logged: string[]) {
+  /** The folder of its files. */
+  readonly folder: string
+
+  private constructor(env: Env, logged: string[], folder: string) {
     this.env = env
     this.logged = logged
+    this.folder = folder
   }
 
   /** Starts one on the database at `url`; `settings` are environment variables. */
@@ -101,9 +109,11 @@ export class Api {
     const logged: string[] = []
     const log = jsonLog('debug', (line) => logged.push(line))
     const db = connect(url, { max: config.DATABASE_POOL_MAX })
+    const folder = await mkdtemp(join(tmpdir(), 'hospital-reports-'))
     const env: Env = {
       config,
       db,
+      files: await folderFiles(folder),
       log,
       keys: await tokenKeys(config),
       passwords: limited(withDjango(nodeHasher), 2),
@@ -112,7 +122,7 @@ export class Api {
       address: '192.0.2.1',
       secure: false,
     }
-    return new Api(env, logged)
+    return new Api(env, logged, folder)
   }
 
   get db(): Db {
@@ -123,6 +133,7 @@ export class Api {
   async stop(): Promise<void> {
     await this.env.audit.flush()
     await close(this.env.db)
+    await rm(this.folder, { recursive: true })
     const log = this.logged.join('\n')
     for (const secret of this.#secrets) if (log.includes(secret)) throw new Error(`the log tells ${secret}`)
   }

@@ -30,6 +30,10 @@ export class Program {
     void this.#ended.then(() => running.delete(this))
   }
 
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
   get ended(): boolean {
     return this.#child.exitCode !== null || this.#child.signalCode !== null
   }

@@ -1,0 +1,49 @@
+import { v7 as uuid } from 'uuid'
+import type { Role } from '../access/permissions.ts'
+import { audit } from '../audit/schema.ts'
+import { nodeHasher } from '../auth/passwords.node.ts'
+import { founding, users } from '../auth/schema.ts'
+import type { Db } from '../db/client.ts'
+
+type Account = { id?: string; name: string; email: string; password: string; role: Role }
+
+/** What made a record, as its row of the trail tells it: a command, run by nobody who is signed in. */
+export const madeBy = (command: string) => ({
+  ip: '',
+  userAgent: `npm run ${command}`,
+  requestId: command.replace(':', '-'),
+  status: 201,
+})
+
+/** How a new record's fields stand in the trail. */
+export const created = (fields: Record<string, unknown>) =>
+  Object.fromEntries(
+    Object.entries(fields)
+      .filter(([, after]) => after !== null && after !== undefined)
+      .map(([field, after]) => [field, { before: null, after }]),
+  )
+
+/** Adds an account and its row of the trail. Returns its id, or undefined where the e-mail address is taken. */
+export async function addAccount(db: Db, command: string, account: Account): Promise<string | undefined> {
+  const { id = uuid(), password, ...shown } = account
+  const passwordHash = await nodeHasher.hash(password)
+  return db.transaction(async (transaction) => {
+    // From now on no registration is the first one, also not one that is under way.
+    await transaction.insert(founding).values({ once: true }).onConflictDoNothing()
+    const [user] = await transaction
+      .insert(users)
+      .values({ id, passwordHash, ...shown })
+      .onConflictDoNothing()
+      .returning({ id: users.id })
+    if (!user) return undefined
+    await transaction.insert(audit).values({
+      ...madeBy(command),
+      id: uuid(),
+      action: 'user.create',
+      resource: 'user',
+      resourceId: id,
+      changes: created({ ...shown, active: true }),
+    })
+    return id
+  })
+}

@@ -1,0 +1,102 @@
+import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import { v7 as uuid } from 'uuid'
+import { audit } from '../../audit/schema.ts'
+import { users } from '../../auth/schema.ts'
+import type { Db } from '../../db/client.ts'
+import { columnsOf, namesOf } from '../../db/write.ts'
+import { doctors } from '../../doctors/schema.ts'
+import { mappings } from '../../mappings/schema.ts'
+import { patients } from '../../patients/schema.ts'
+import { created, madeBy } from '../accounts.ts'
+import type { DemoDoctor, DemoPatient } from './people.ts'
+
+export type Row = Record<string, unknown> & { id: string }
+type Transaction = Pick<Db, 'execute' | 'insert' | 'select'>
+
+/** Inserts `rows` in one statement of one parameter. Returns the ids of those that were not there yet. */
+async function insertNew(db: Transaction, table: PgTable & { id: PgColumn }, rows: Row[]): Promise<Set<string>> {
+  const names = namesOf(table)
+  const json = JSON.stringify(rows.map((row) => columnsOf(table, row)))
+  const inserted = await db.execute<{ id: string }>(sql`insert into ${table} (${names})
+    select ${names} from json_populate_recordset(null::${table}, ${json}::json) on conflict do nothing returning id`)
+  return new Set(inserted.map(({ id }) => id))
+}
+
+type Told = { resource: 'doctor' | 'patient' | 'mapping'; by: string; patientId: (row: Row) => unknown }
+const untold = new Set(['id', 'createdAt', 'updatedAt', 'createdBy', 'version'])
+
+/** Inserts records and their rows of the trail, as if the administrator had made each. Tells how many were new. */
+async function make(
+  db: Transaction,
+  table: PgTable & { id: PgColumn },
+  rows: Row[],
+  { resource, by, patientId }: Told,
+) {
+  const made = await insertNew(db, table, rows)
+  const trail = rows
+    .filter(({ id }) => made.has(id))
+    .map((row) => ({
+      ...madeBy('db:seed'),
+      id: uuid(),
+      at: new Date(),
+      userId: by,
+      role: 'admin',
+      action: `${resource}.create`,
+      resource,
+      resourceId: row.id,
+      patientId: patientId(row),
+      changes: created(Object.fromEntries(Object.entries(row).filter(([field]) => !untold.has(field)))),
+    }))
+  await insertNew(db, audit, trail)
+  return made.size
+}
+
+const fresh = <T extends { createdAt: Date }>(record: T) => ({ ...record, updatedAt: record.createdAt, version: 1 })
+
+/** Stores doctors that are not there yet. Tells how many were new, and which of them all are there now. */
+export const storeDoctors = (db: Db, by: string, demo: DemoDoctor[]) =>
+  db.transaction(async (transaction) => {
+    const made = await make(transaction, doctors, demo.map(fresh), { resource: 'doctor', by, patientId: () => null })
+    const ids = demo.map(({ id }) => id)
+    const there = await transaction
+      .select({ id: doctors.id })
+      .from(doctors)
+      .where(and(inArray(doctors.id, ids), isNull(doctors.deletedAt)))
+      .orderBy(doctors.id)
+    return { made, ids: there.map(({ id }) => id) }
+  })
+
+/** Each patient with each of their doctors once. */
+function mappingsOf(by: string, demo: DemoPatient[], doctorIds: string[]): Row[] {
+  const ofPatient = ({ id: patientId, createdAt, treatedBy }: DemoPatient) => {
+    const chosen = new Set(treatedBy.map((place) => doctorIds[Math.floor(place * doctorIds.length)]))
+    return [...chosen].map((doctorId) => ({ id: uuid(), patientId, doctorId, createdBy: by, createdAt }))
+  }
+  return doctorIds.length === 0 ? [] : demo.flatMap(ofPatient)
+}
+
+/** Stores patients that are not there yet, added by the account `by`, and gives them their doctors. */
+export const storePatients = (db: Db, by: string, demo: DemoPatient[], doctorIds: string[]) =>
+  db.transaction(async (transaction) => {
+    const rows = demo.map(({ treatedBy, ...patient }) => ({ ...fresh(patient), createdBy: by }))
+    const made = await make(transaction, patients, rows, { resource: 'patient', by, patientId: ({ id }) => id })
+    const mapped = await make(transaction, mappings, mappingsOf(by, demo, doctorIds), {
+      resource: 'mapping',
+      by,
+      patientId: ({ patientId }) => patientId,
+    })
+    return { made, mapped }
+  })
+
+/** The longest-standing administrator, in whose name the demo is made; `accounts` tells whether there is anyone. */
+export async function findAdmin(db: Db) {
+  const [anyone] = await db.select({ id: users.id }).from(users).limit(1)
+  const [admin] = await db
+    .select({ id: users.id, email: users.email })
+    .from(users)
+    .where(and(eq(users.role, 'admin'), eq(users.active, true)))
+    .orderBy(users.createdAt, users.id)
+    .limit(1)
+  return { admin, accounts: anyone !== undefined }
+}

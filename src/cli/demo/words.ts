@@ -1,0 +1,68 @@
+export const specializations = [
+  'Cardiology',
+  'Dermatology',
+  'Emergency Medicine',
+  'Endocrinology',
+  'Gastroenterology',
+  'General Practice',
+  'Gynaecology',
+  'Neurology',
+  'Oncology',
+  'Ophthalmology',
+  'Orthopaedics',
+  'Paediatrics',
+  'Psychiatry',
+  'Pulmonology',
+  'Radiology',
+  'Surgery',
+  'Urology',
+]
+
+export const substances = [
+  'Penicillin',
+  'Amoxicillin',
+  'Sulfonamides',
+  'Aspirin',
+  'Ibuprofen',
+  'Latex',
+  'Peanuts',
+  'Shellfish',
+  'Eggs',
+  'Bee venom',
+  'Birch pollen',
+  'Iodine contrast',
+  'House dust mites',
+]
+
+/** What people have, and the age from which they may. */
+export const conditions = [
+  { name: 'Asthma, salbutamol as needed', from: 3 },
+  { name: 'Atopic dermatitis', from: 0 },
+  { name: 'Seasonal allergic rhinitis', from: 5 },
+  { name: 'Appendectomy', from: 8 },
+  { name: 'Fracture of the left forearm, healed', from: 4 },
+  { name: 'Migraine with aura', from: 14 },
+  { name: 'Iron deficiency anaemia', from: 12 },
+  { name: 'Hypothyroidism, levothyroxine 75 µg', from: 20 },
+  { name: 'Type 2 diabetes, metformin 500 mg twice a day', from: 35 },
+  { name: 'Hypertension, ramipril 5 mg', from: 35 },
+  { name: 'Hypercholesterolaemia, atorvastatin 20 mg', from: 38 },
+  { name: 'Osteoarthritis of the right knee', from: 48 },
+  { name: 'Coronary heart disease, stent', from: 52 },
+  { name: 'Chronic kidney disease, stage 2', from: 55 },
+  { name: 'Cataract surgery on both eyes', from: 62 },
+  { name: 'Hip replacement', from: 64 },
+]
+
+const weekdays = ['mon', 'tue', 'wed', 'thu', 'fri']
+const spans = (days: string[], ...hours: [string, string][]) =>
+  days.flatMap((day) => hours.map(([from, to]) => ({ day, from, to })))
+
+export const schedules = [
+  spans(weekdays, ['09:00', '17:00']),
+  spans(weekdays, ['08:00', '12:00'], ['13:00', '16:30']),
+  spans(['mon', 'tue', 'thu'], ['10:00', '18:00']),
+  spans(['mon', 'wed', 'fri'], ['07:30', '15:30']),
+  [...spans(weekdays, ['09:00', '13:00']), ...spans(['sat'], ['09:00', '12:00'])],
+  spans(['tue', 'wed', 'thu', 'fri'], ['12:00', '20:00']),
+]

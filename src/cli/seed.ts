@@ -1,0 +1,67 @@
+import { parseArgs } from 'node:util'
+import * as z from 'zod'
+import { configureCommand } from '../setup.ts'
+import { run, say, withDatabase } from './command.ts'
+import type { Account, Made } from './demo/run.ts'
+import { CommandError } from './failure.ts'
+
+const usage = 'npm run db:seed -- [--patients 200] [--doctors 20] [--seed 1] [--yes]'
+
+const whole = (max: number, fallback: number) =>
+  z.coerce.number({ error: 'must be a whole number' }).int().min(0).max(max).default(fallback)
+const Options = z.strictObject({
+  patients: whole(1_000_000, 200),
+  doctors: whole(10_000, 20),
+  seed: whole(2 ** 31 - 1, 1),
+  yes: z.boolean().default(false),
+})
+
+function readOptions(args: string[]) {
+  const text = { type: 'string' } as const
+  try {
+    const { values } = parseArgs({
+      args,
+      options: { patients: text, doctors: text, seed: text, yes: { type: 'boolean' } },
+    })
+    const { data, error } = Options.safeParse(values)
+    if (data) return data
+    throw new Error(error.issues.map(({ path, message }) => `--${path.join('.')}: ${message}`).join('\n'))
+  } catch (error) {
+    throw new CommandError(`${error instanceof Error ? error.message : error}\nUsage: ${usage}`)
+  }
+}
+
+/** Faker and the bar come with development only. */
+const loadDemo = () =>
+  import('./demo/run.ts').catch((cause: unknown) => {
+    throw new CommandError('Demo people need the development packages: run npm ci without --omit=dev.', { cause })
+  })
+
+const signIn = ({ email, role }: Account) => `  ${role.padEnd(8)} ${email}`
+
+function summary(name: string, made: Made, password: string): string {
+  const added = `Added ${made.doctors} doctors, ${made.patients} patients and ${made.mappings} mappings to ${name}.`
+  const none = made.doctors + made.patients + made.mappings === 0
+  return [
+    none ? `Nothing to add: these people are in ${name} already. Another --seed makes others.` : added,
+    `Sign in with the password "${password}" as`,
+    ...made.accounts.map(signIn),
+    'Then try GET /api/patients?q=ann, /api/doctors?specialization=cardiology, /api/patients/{id}/doctors.',
+    'A doctor sees the patients mapped to them, a patient themselves, an administrator everyone.',
+  ].join('\n')
+}
+
+await run(async () => {
+  const { yes, ...wanted } = readOptions(process.argv.slice(2))
+  const config = configureCommand(process.env)
+  if (config.NODE_ENV === 'production' && !yes)
+    throw new CommandError(
+      'This fills a production database with demo people and accounts of a known password. If that is meant, add --yes.',
+    )
+  const { addDemo, demoPassword } = await loadDemo()
+  return withDatabase(config, async ({ db, name }) => {
+    const made = await addDemo(db, wanted)
+    say(summary(name, made, demoPassword))
+    return 0
+  })
+})

@@ -1,0 +1,19 @@
+/** The bytes from `first` to `last`, both included, counted from 0. */
+export type Range = { first: number; last: number }
+
+/**
+ * The part of `size` bytes that a `Range` header asks for: undefined where it asks for all of them, as also a header
+ * does that asks for several parts or cannot be understood (RFC 9110, sections 14.1.2 and 14.2).
+ */
+export function rangeOf(header: string | undefined, size: number): Range | 'unsatisfiable' | undefined {
+  const [, from = '', to = ''] = /^bytes=\s*(\d*)\s*-\s*(\d*)\s*$/i.exec(header ?? '') ?? []
+  if (from === '' && to === '') return undefined
+  const [first, last] =
+    from === '' ? [Math.max(0, size - Number(to)), size - 1] : [Number(from), to === '' ? size - 1 : Number(to)]
+  if (from !== '' && last < first && to !== '') return undefined
+  return first < size ? { first, last: Math.min(last, size - 1) } : 'unsatisfiable'
+}
+
+/** Whether a list of entity tags names `etag`, weak or strong, as `If-None-Match` compares them (RFC 9110, section 13.1.2). */
+export const namesTag = (header: string | undefined, etag: string): boolean =>
+  (header ?? '').split(',').some((tag) => tag.trim() === '*' || tag.trim().replace(/^W\//, '') === etag)

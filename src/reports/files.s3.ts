@@ -1,0 +1,101 @@
+import { AwsClient } from 'aws4fetch'
+import { validate as isUuid } from 'uuid'
+import { Problem } from '../http/problem.ts'
+import { type ListedFiles, putInParts } from './files.ts'
+
+export type S3Access = {
+  /** The URL under which buckets are, such as https://s3.eu-central-1.amazonaws.com. */
+  endpoint: string
+  bucket: string
+  region: string
+  accessKeyId: string
+  secretAccessKey: string
+}
+
+/** How long a request that waits for its whole answer may take, in ms. */
+const patience = 60_000
+
+type Request = { query?: Record<string, string>; body?: Uint8Array<ArrayBuffer> | string; headers?: HeadersInit }
+
+/** The text of the first element of this name. What is read of S3's XML holds no markup and no escapes. */
+const element = (xml: string, name: string) => new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1]
+
+/** Files in a bucket of a store that speaks S3 (Amazon Simple Storage Service API Reference, version 2006-03-01). */
+export function s3Files({ endpoint, bucket, ...access }: S3Access): ListedFiles {
+  const client = new AwsClient({ ...access, service: 's3', retries: 3 })
+
+  /** @throws {Problem} 503 where the store cannot be reached or is overloaded */
+  async function send(method: string, key: string, { query = {}, body, headers = {} }: Request, signal?: AbortSignal) {
+    const url = new URL(`${endpoint.replace(/\/$/, '')}/${bucket}/${key}`)
+    url.search = new URLSearchParams(query).toString()
+    const unavailable = (cause: unknown) => new Problem('unavailable', { cause, headers: { 'Retry-After': '5' } })
+    const response = await client
+      .fetch(url.href, { method, headers, ...(body !== undefined && { body }), ...(signal && { signal }) })
+      .catch((cause: unknown) => {
+        throw unavailable(cause)
+      })
+    if (response.ok || response.status === 404) return response
+    const code = element(await response.text(), 'Code')
+    const error = new Error(`S3 answered ${response.status} ${code} to ${method}`)
+    throw response.status >= 500 || response.status === 429 ? unavailable(error) : error
+  }
+
+  /** Sends and reads the whole answer. A 404 is a fault. */
+  async function ask(method: string, key: string, request: Request) {
+    const response = await send(method, key, request, AbortSignal.timeout(patience))
+    const xml = await response.text()
+    // An upload that could not be completed may say so in a 200 (CompleteMultipartUpload).
+    if (!response.ok || xml.includes('<Error>'))
+      throw new Error(`S3 answered ${response.status} ${element(xml, 'Code')} to ${method}`)
+    return { xml, etag: response.headers.get('ETag') ?? '' }
+  }
+
+  return {
+    put: (key, bytes) =>
+      putInParts<string>(bytes, {
+        async whole(body) {
+          await ask('PUT', key, { body })
+        },
+        async begin() {
+          const { xml } = await ask('POST', key, { query: { uploads: '' } })
+          const uploadId = element(xml, 'UploadId') ?? ''
+          return {
+            async part(number, body) {
+              return (await ask('PUT', key, { query: { partNumber: `${number}`, uploadId }, body })).etag
+            },
+            async complete(etags) {
+              const parts = etags.map((etag, i) => `<Part><PartNumber>${i + 1}</PartNumber><ETag>${etag}</ETag></Part>`)
+              const body = `<CompleteMultipartUpload>${parts.join('')}</CompleteMultipartUpload>`
+              await ask('POST', key, { query: { uploadId }, body })
+            },
+            async abort() {
+              await ask('DELETE', key, { query: { uploadId } })
+            },
+          }
+        },
+      }),
+    async get(key, range) {
+      const headers = { 'Accept-Encoding': 'identity', ...(range && { Range: `bytes=${range.first}-${range.last}` }) }
+      const response = await send('GET', key, { headers })
+      if (response.ok && response.body) return response.body
+      await response.body?.cancel()
+      return undefined
+    },
+    async delete(key) {
+      const response = await send('DELETE', key, {}, AbortSignal.timeout(patience))
+      await response.body?.cancel()
+    },
+    async *list() {
+      for (let token: string | undefined = ''; token !== undefined; ) {
+        const query: Record<string, string> = { 'list-type': '2', ...(token && { 'continuation-token': token }) }
+        const { xml } = await ask('GET', '', { query })
+        for (const [, entry = ''] of xml.matchAll(/<Contents>(.*?)<\/Contents>/gs)) {
+          const key = element(entry, 'Key')
+          // Whoever runs us may keep other things in the bucket.
+          if (key && isUuid(key)) yield { key, modified: new Date(element(entry, 'LastModified') ?? Date.now()) }
+        }
+        token = element(xml, 'NextContinuationToken')
+      }
+    },
+  }
+}

@@ -1,0 +1,57 @@
+import type { Range } from '../http/range.ts'
+
+/** Where the bytes of reports are kept. A key is a report's id, and is written once. */
+export type Files = {
+  /** Keeps what `bytes` gives, whole or, where it throws, not at all. */
+  put(key: string, bytes: AsyncIterable<Uint8Array>): Promise<void>
+  /** Undefined where nothing is kept under the key. */
+  get(key: string, range?: Range): Promise<ReadableStream<Uint8Array> | undefined>
+  /** Does nothing where nothing is kept under the key. */
+  delete(key: string): Promise<void>
+}
+
+/** And that can be looked through: all that was kept, and what was left half-written, by whatever key deletes it. */
+export type ListedFiles = Files & { list(): AsyncIterable<{ key: string; modified: Date }> }
+
+/** What R2 and S3 take of a file at once: never less, but for the last part (S3's limit, 5 MiB), and R2 never more. */
+const partSize = 5 * 1024 * 1024
+
+/** How a store takes a file whose length is not known ahead: `whole`, or part by part. */
+type Store<Part> = {
+  whole(bytes: Uint8Array<ArrayBuffer>): Promise<void>
+  begin(): Promise<{
+    /** `number` counts from 1. */
+    part(number: number, bytes: Uint8Array<ArrayBuffer>): Promise<Part>
+    complete(parts: Part[]): Promise<void>
+    abort(): Promise<void>
+  }>
+}
+
+/** Gives a store its bytes, one part at a time in memory. What fits into one goes at once, and needs no second request. */
+export async function putInParts<Part>(bytes: AsyncIterable<Uint8Array>, store: Store<Part>): Promise<void> {
+  const buffer = new Uint8Array(partSize)
+  const parts: Part[] = []
+  let filled = 0
+  let upload: Awaited<ReturnType<Store<Part>['begin']>> | undefined
+  try {
+    for await (const chunk of bytes)
+      for (let at = 0; at < chunk.length; ) {
+        if (filled === partSize) {
+          upload ??= await store.begin()
+          parts.push(await upload.part(parts.length + 1, buffer))
+          filled = 0
+        }
+        const next = chunk.subarray(at, at + partSize - filled)
+        buffer.set(next, filled)
+        filled += next.length
+        at += next.length
+      }
+    const rest = buffer.subarray(0, filled)
+    if (!upload) return await store.whole(rest)
+    parts.push(await upload.part(parts.length + 1, rest))
+    await upload.complete(parts)
+  } catch (error) {
+    await upload?.abort().catch(() => {})
+    throw error
+  }
+}

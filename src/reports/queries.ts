@@ -1,0 +1,128 @@
+import { and, count, eq, sql } from 'drizzle-orm'
+import type { Caller } from '../access/can.ts'
+import { needPatient } from '../access/patient.ts'
+import type { Reach } from '../access/permissions.ts'
+import { live, permitted, visible } from '../access/scope.ts'
+import { appointments } from '../appointments/schema.ts'
+import { signed, trail } from '../audit/record.ts'
+import type { Db } from '../db/client.ts'
+import { pages } from '../db/pages.ts'
+import { prepared } from '../db/prepared.ts'
+import { matching, namesOf, rowOf } from '../db/write.ts'
+import { invalid, Problem } from '../http/problem.ts'
+import { patients } from '../patients/schema.ts'
+import { reports, shownReport } from './schema.ts'
+
+const { placeholder } = sql
+type Scope = { reach: Reach }
+
+/** The reports of patients that the caller sees. */
+const seen = ({ reach }: Scope) => and(live(patients), visible(reach))
+const ofPatient = eq(patients.id, reports.patientId)
+/** A report never changes: it is its own version. */
+const etag = sql<string>`${reports.id}::text`
+
+const oneReport = prepared((db: Db, scope: Scope) =>
+  db
+    .select({ ...shownReport, etag, permitted: sql<boolean>`${permitted(scope.reach) ?? sql`true`}` })
+    .from(reports)
+    .innerJoin(patients, ofPatient)
+    .where(and(eq(reports.id, placeholder('id')), seen(scope)))
+    .prepare('report'),
+)
+
+async function findReport(db: Db, caller: Caller, id: string) {
+  const [row] = await oneReport(db, { reach: caller.reach }).execute({ me: caller.id, id })
+  if (!row) throw new Problem('not-found')
+  return row
+}
+
+/** @throws {Problem} 404 */
+export async function getReport(db: Db, caller: Caller, id: string) {
+  const { permitted: _, ...report } = await findReport(db, caller, id)
+  return report
+}
+
+const reportPages = pages({
+  orders: { createdAt: { key: reports.createdAt, type: 'timestamptz', id: reports.id } },
+  where: (scope: Scope) => and(eq(reports.patientId, placeholder('patientId')), seen(scope)),
+  page: (db, { where, orderBy, place }) =>
+    db
+      .select({ ...shownReport, ...place })
+      .from(reports)
+      .innerJoin(patients, ofPatient)
+      .where(where)
+      .orderBy(...orderBy)
+      .limit(placeholder('limit'))
+      .prepare('reports'),
+  count: (db, where) =>
+    db.select({ count: count() }).from(reports).innerJoin(patients, ofPatient).where(where).prepare('reports_count'),
+})
+
+/** The reports of a patient that the caller sees. */
+export const listReports = (db: Db, caller: Caller, patientId: string) =>
+  reportPages(db, { reach: caller.reach }, { me: caller.id, patientId })
+
+const { patientId, appointmentId, title, kind, filename, contentType, size } = shownReport
+const told = { patientId, appointmentId, title, kind, filename, contentType, size }
+
+const inserting = prepared((db: Db, { reach }: Scope) => {
+  const columns = namesOf(reports, (column) => !column.hasDefault)
+  const made = db.$with('reports', {}).as(sql`insert into ${reports} (${columns})
+    select ${columns} from json_populate_record(null::${reports}, ${placeholder('row')}::json) as made
+    where exists (select from ${patients} where ${patients.id} = made.patient_id and ${seen({ reach }) ?? sql`true`})
+      and (made.appointment_id is null or exists (select from ${appointments}
+        where ${appointments.id} = made.appointment_id and ${appointments.patientId} = made.patient_id))
+    returning *`)
+  const recording = trail(db, {
+    resource: 'report',
+    fields: told,
+    changes: 'created',
+    rows: sql`${reports}`,
+    resourceId: reports.id,
+    patientId: reports.patientId,
+  })
+  return db
+    .with(made, recording)
+    .select({ ...shownReport, etag })
+    .from(reports)
+    .prepare('report_insert')
+})
+
+type Values = Omit<typeof reports.$inferInsert, 'uploadedBy' | 'createdAt'>
+
+/** @throws {Problem} 404 where the patient is not seen, 400 on an appointment that is not theirs */
+export async function createReport(db: Db, caller: Caller, values: Values) {
+  const row = rowOf(reports, { ...values, uploadedBy: caller.id })
+  const [report] = await inserting(db, { reach: caller.reach }).execute({ ...signed(caller, 201), row })
+  if (report) return report
+  await needPatient(db, caller, values.patientId)
+  throw invalid('appointmentId', 'is not an appointment of this patient', 'unknown')
+}
+
+const deleting = prepared((db: Db, { reach }: Scope) => {
+  const before = db.$with('before', {}).as(sql`select ${reports}.* from ${reports} join ${patients} on ${ofPatient}
+    where ${and(eq(reports.id, placeholder('id')), seen({ reach }), permitted(reach), matching(etag))} for update of ${reports}`)
+  const gone = db.$with('gone', {}).as(sql`delete from ${reports} using before where ${reports.id} = before.id`)
+  const recording = trail(db, {
+    resource: 'report',
+    fields: told,
+    changes: 'deleted',
+    rows: sql`before`,
+    resourceId: sql`before.id`,
+    patientId: sql`before.patient_id`,
+  })
+  return db
+    .with(before, gone, recording)
+    .select({ id: sql<string>`before.id` })
+    .from(sql`before`)
+    .prepare('report_delete')
+})
+
+/** Deletes what is known of the file, and with that all that leads to it. @throws {Problem} 404, 403, 412 */
+export async function deleteReport(db: Db, caller: Caller, id: string): Promise<void> {
+  const [deleted] = await deleting(db, { reach: caller.reach }).execute({ ...signed(caller, 204), id })
+  if (deleted) return
+  const report = await findReport(db, caller, id)
+  throw new Problem(report.permitted ? 'precondition-failed' : 'forbidden')
+}

@@ -1,0 +1,81 @@
+import { create as contentDisposition } from 'content-disposition'
+import { type Context, Hono } from 'hono'
+import { can, type Guarded } from '../access/can.ts'
+import { needPatient } from '../access/patient.ts'
+import { answerCreated, answerOne } from '../http/etag.ts'
+import { ById } from '../http/fields.ts'
+import { answerPage, plainQuery, readPage } from '../http/page.ts'
+import { Problem } from '../http/problem.ts'
+import { namesTag, rangeOf } from '../http/range.ts'
+import { noQuery, valid } from '../http/valid.ts'
+import { deleteReport, getReport, listReports } from './queries.ts'
+import { removeFile, uploadReport } from './upload.ts'
+
+/** @throws {Problem} 404 where the caller does not see the patient in the path */
+const seesPatient = (c: Context<Guarded, '/:id'>) => needPatient(c.env.db, c.var.caller, c.req.param('id'))
+/** @throws {Problem} 404 where the caller does not see the report in the path */
+const seesReport = (c: Context<Guarded, '/:id'>) => getReport(c.env.db, c.var.caller, c.req.param('id'))
+
+export const reportRoutes = new Hono()
+  .get(
+    '/patients/:id/reports',
+    can('reports:list'),
+    valid('param', ById),
+    valid('query', plainQuery({}), { first: seesPatient }),
+    async (c) => {
+      const { id } = c.req.valid('param')
+      const read = await readPage(c, c.req.valid('query'), listReports(c.env.db, c.var.caller, id))
+      if (read.rows.length === 0) await seesPatient(c)
+      c.set('subject', { patientId: id })
+      return answerPage(c, read)
+    },
+  )
+  .post('/patients/:id/reports', can('reports:upload'), valid('param', ById), noQuery(seesPatient), async (c) => {
+    // Before the body: nothing is stored for someone who does not see the patient.
+    await seesPatient(c)
+    const report = await uploadReport(c, c.req.valid('param').id)
+    return answerCreated(c, '/api/reports', report)
+  })
+  .get('/reports/:id', can('reports:get'), valid('param', ById), noQuery(seesReport), async (c) => {
+    const report = await getReport(c.env.db, c.var.caller, c.req.valid('param').id)
+    c.set('subject', { resourceId: report.id, patientId: report.patientId })
+    return answerOne(c, report)
+  })
+  .delete('/reports/:id', can('reports:delete'), valid('param', ById), noQuery(seesReport), async (c) => {
+    const { id } = c.req.valid('param')
+    await deleteReport(c.env.db, c.var.caller, id)
+    await removeFile(c, id)
+    return c.body(null, 204)
+  })
+  // Whole, or one range of it (RFC 9110, section 14), under the name that it came with (RFC 6266).
+  .get(
+    '/reports/:id/content',
+    can('reports:download', { accept: 'any' }),
+    valid('param', ById),
+    noQuery(seesReport),
+    async (c) => {
+      const report = await getReport(c.env.db, c.var.caller, c.req.valid('param').id)
+      const { id, patientId, filename, contentType, size, sha256 } = report
+      c.set('subject', { resourceId: id, patientId })
+      const etag = `"${sha256}"`
+      if (namesTag(c.req.header('If-None-Match'), etag)) return c.body(null, 304, { ETag: etag })
+
+      const ranged = c.req.method === 'GET' && (c.req.header('If-Range') ?? etag) === etag
+      const range = ranged ? rangeOf(c.req.header('Range'), size) : undefined
+      if (range === 'unsatisfiable')
+        throw new Problem('range-not-satisfiable', { headers: { 'Content-Range': `bytes */${size}` } })
+      const headers = {
+        'Accept-Ranges': 'bytes',
+        'Content-Disposition': contentDisposition(filename),
+        'Content-Length': `${range ? range.last - range.first + 1 : size}`,
+        'Content-Type': contentType === 'text/plain' ? 'text/plain; charset=utf-8' : contentType,
+        ETag: etag,
+      }
+      if (c.req.method === 'HEAD') return c.body(null, 200, headers)
+
+      const bytes = await c.env.files.get(id, range)
+      if (!bytes) throw new Problem('internal', { cause: new Error('the file of a report is lost') })
+      if (!range) return c.body(bytes, 200, headers)
+      return c.body(bytes, 206, { ...headers, 'Content-Range': `bytes ${range.first}-${range.last}/${size}` })
+    },
+  )

@@ -1,0 +1,58 @@
+import type { Context } from 'hono'
+import { v7 as uuid } from 'uuid'
+import type { Guarded } from '../access/can.ts'
+import { databaseProblem } from '../db/failure.ts'
+import { readForm } from '../http/form.ts'
+import { type FieldError, Problem } from '../http/problem.ts'
+import { fieldErrors } from '../http/valid.ts'
+import { type Content, inspected, maxFile } from './content.ts'
+import { createReport } from './queries.ts'
+import { NewReport } from './schema.ts'
+
+/**
+ * Takes a form with a file, whose bytes go to where files are kept as they come, and then makes the report. What cannot
+ * be taken leaves nothing; a crash between the two leaves a file that nothing leads to, for the sweep to find.
+ * @throws {Problem} 415, 413, 400 naming every field at fault, 404 where the patient is not seen any more
+ */
+export async function uploadReport(c: Context<Guarded>, patientId: string) {
+  const { db, files } = c.env
+  const id = uuid()
+  try {
+    const form = await readForm(c.req, { file: 'file', maxFile }, async (bytes) => {
+      let content: Content | undefined
+      await files.put(
+        id,
+        inspected(bytes, (told) => {
+          content = told
+        }),
+      )
+      return content
+    })
+    const content = form.file?.taken
+    const { data, errors } = check(form)
+    if (!data || !content || errors.length > 0) throw new Problem('bad-request', { errors })
+    const { file: filename, ...fields } = data
+    return await createReport(db, c.var.caller, { ...fields, ...content, id, patientId, filename })
+  } catch (error) {
+    // Whether a row was made is not known where the database was lost: then the sweep decides.
+    if (databaseProblem(error)?.type !== 'unavailable') await removeFile(c, id)
+    throw error
+  }
+}
+
+type Form = Awaited<ReturnType<typeof readForm<Content | undefined>>>
+
+/** The form's values, and all its faults. */
+function check({ fields, file, errors }: Form) {
+  const parsed = NewReport.safeParse({ ...fields, file: file?.name })
+  const found: FieldError[] = [...errors, ...fieldErrors(parsed.error?.issues ?? [])]
+  if (file?.taken?.size === 0) found.push({ path: 'file', message: 'must not be empty', code: 'too_small' })
+  return { data: parsed.data, errors: found.filter(({ path }, i) => found.findIndex((e) => e.path === path) === i) }
+}
+
+/** Removes a file that no row leads to; where that fails, the sweep will. */
+export async function removeFile(c: Context<Guarded>, id: string): Promise<void> {
+  await c.env.files.delete(id).catch((err: unknown) => {
+    c.env.log.warn({ requestId: c.var.requestId, msg: 'a file is left for reports:sweep', err })
+  })
+}

@@ -1,0 +1,201 @@
+import { randomUUID } from 'node:crypto'
+import { eq, sql } from 'drizzle-orm'
+import { describe, expect, inject, it } from 'vitest'
+import { audit } from '../src/audit/schema.ts'
+import { users } from '../src/auth/schema.ts'
+import { doctors, WholeDoctor } from '../src/doctors/schema.ts'
+import { mappings } from '../src/mappings/schema.ts'
+import { patients, WholePatient } from '../src/patients/schema.ts'
+import { Api, password, world } from './support/api.ts'
+import { copyOf } from './support/database.ts'
+import { Program } from './support/program.ts'
+
+type Settings = Record<string, string>
+
+/** Runs a command to its end. */
+async function command(name: string, settings: Settings, args: string[] = [], input?: string) {
+  const program = new Program(`src/cli/${name}.ts`, settings, args, input)
+  const code = await program.exit()
+  // Whatever happens, no stack, no statement and no secret.
+  expect(program.output).not.toMatch(/^ +at |insert into|create table|s3cret/im)
+  return { code, output: program.output.trim() }
+}
+
+/** Postgres servers that trust everyone, and the embedded one, take any password: so it can be looked for. */
+const withSecret = (url: string) => {
+  const secret = new URL(url)
+  secret.password ||= 's3cret'
+  return { DATABASE_URL: secret.href }
+}
+
+describe('npm run db:migrate', () => {
+  it('does nothing where there is nothing to do, and needs no JWT_SECRET', async () => {
+    const database = await copyOf(inject('template'))
+    const { code, output } = await command('migrate', { ...withSecret(database.url), NODE_ENV: 'production' })
+    await database.stop()
+    expect(code).toBe(0)
+    expect(output).toMatch(
+      /^Nothing to do: the schema is the newest already in the database \w+ at 127\.0\.0\.1:\d+\.$/,
+    )
+  })
+
+  it('says in a sentence what it cannot reach', async () => {
+    const { code, output } = await command('migrate', withSecret('postgres://127.0.0.1:1/hospital'))
+    expect([code, output]).toEqual([1, 'Cannot reach the database hospital at 127.0.0.1:1 (ECONNREFUSED).'])
+  })
+
+  it('names the settings at fault', async () => {
+    const { code, output } = await command('migrate', { DATABASE_URL: 's3cret', NODE_ENV: 'production' })
+    expect(code).toBe(1)
+    expect(output).toContain('DATABASE_URL: must be a URL such as postgres://')
+    const unset = await command('migrate', { NODE_ENV: 'production' })
+    expect(unset.output).toContain('DATABASE_URL: is required')
+    expect(unset.output).not.toContain('JWT_SECRET')
+  })
+})
+
+const tables = { users, patients, doctors, mappings }
+
+describe('npm run db:seed', async () => {
+  const { url, api } = await world()
+  const seed = (...args: string[]) => command('seed', withSecret(url), args)
+  const count = async (table: keyof typeof tables) => api.db.$count(tables[table])
+
+  it('adds people that the API itself would take, with their trail', async () => {
+    const { code, output } = await seed('--patients', '60', '--doctors', '7')
+    expect(code).toBe(0)
+    expect(output).toMatch(/^Added 7 doctors, 60 patients and \d+ mappings to /)
+    expect([await count('patients'), await count('doctors')]).toEqual([60, 7])
+    for (const row of await api.db.select().from(patients)) {
+      const { name, dateOfBirth, gender, phone, email, address, bloodGroup, allergies, medicalHistory } = row
+      const fields = { name, dateOfBirth, gender, phone, email, address, bloodGroup, allergies, medicalHistory }
+      expect(WholePatient.parse(fields)).toEqual(fields)
+      expect(row.createdAt.toISOString().slice(0, 10) >= dateOfBirth).toBe(true)
+    }
+    for (const row of await api.db.select().from(doctors)) {
+      const { name, specialization, email, phone, licenseNumber, experienceYears, timeZone, workingHours } = row
+      const fields = { name, specialization, email, phone, licenseNumber, experienceYears, timeZone, workingHours }
+      expect(WholeDoctor.parse(fields)).toEqual(fields)
+    }
+    const [mapped] = await api.db.select({ patients: sql<number>`count(distinct patient_id)::int` }).from(mappings)
+    expect(mapped?.patients).toBe(60)
+    const trail = await api.db.select().from(audit).where(eq(audit.userAgent, 'npm run db:seed'))
+    const made = 60 + 7 + (await count('mappings')) + (await count('users')) - 1
+    expect(trail).toHaveLength(made)
+  })
+
+  it('is the same for the same seed, and so adds nothing twice and more of the same when asked for more', async () => {
+    const before = await api.db.select().from(patients).orderBy(patients.id)
+    expect((await seed('--patients', '60', '--doctors', '7')).output).toMatch(/^Nothing to add/)
+    expect((await seed('--patients', '80', '--doctors', '7')).output).toMatch(/^Added 0 doctors, 20 patients/)
+    const after = await api.db.select().from(patients).orderBy(patients.id)
+    expect(after).toEqual(expect.arrayContaining(before))
+    expect((await seed('--patients', '5', '--doctors', '2', '--seed', '2')).output).toMatch(/^Added 2 doctors, 5 pat/)
+  })
+
+  it('makes accounts that can sign in and see what is theirs', async () => {
+    const { output } = await seed('--patients', '80', '--doctors', '7')
+    const [, secret = ''] = /with the password "([^"]+)"/.exec(output) ?? []
+    const seen = async (role: string) => {
+      const [, email = ''] = new RegExp(`^ +${role} +(\\S+)$`, 'm').exec(output) ?? []
+      const signedIn = await api.send('POST', '/api/auth/login', { email, password: secret })
+      expect([signedIn.status, signedIn.at('user.role')]).toEqual([200, role])
+      const list = await api.send('GET', '/api/patients', undefined, { token: signedIn.string('access') })
+      return list.list().length
+    }
+    expect(await seen('patient')).toBe(1)
+    expect(await seen('doctor')).toBeGreaterThan(1)
+  })
+
+  it('makes an administrator only where there is no account', async () => {
+    const empty = await copyOf(inject('template'))
+    const { output } = await command('seed', withSecret(empty.url), ['--patients', '1', '--doctors', '1'])
+    await empty.stop()
+    expect(output).toContain('admin    admin@example.org')
+    expect(await api.db.select().from(users).where(eq(users.email, 'admin@example.org'))).toEqual([])
+  })
+
+  it('leaves a production database alone unless that is meant', async () => {
+    const production = { ...withSecret(url), NODE_ENV: 'production' }
+    const refused = await command('seed', production, ['--seed', '3'])
+    expect([refused.code, refused.output]).toEqual([1, expect.stringContaining('add --yes')])
+    expect(
+      (await command('seed', production, ['--seed', '3', '--patients', '1', '--doctors', '0', '--yes'])).code,
+    ).toBe(0)
+  })
+
+  it('refuses options that mean nothing', async () => {
+    for (const args of [['--patients', 'x'], ['--doctors', '-1'], ['--nonsense'], ['20']])
+      expect(await seed(...args)).toEqual({ code: 1, output: expect.stringContaining('Usage: npm run db:seed') })
+  })
+})
+
+describe('npm run create-admin', async () => {
+  const { url, api } = await world()
+  const create = (lines: string[], args: string[] = []) =>
+    command('create-admin', withSecret(url), args, lines.map((line) => `${line}\n`).join(''))
+  const someone = () => `${randomUUID()}@example.org`
+
+  it('makes an administrator who can sign in, and a row of the trail', async () => {
+    const email = someone()
+    expect(await create(['  Grace  ', email.toUpperCase(), password])).toEqual({
+      code: 0,
+      output: expect.stringContaining(`${email} is now an administrator in the database `),
+    })
+    const signedIn = await api.send('POST', '/api/auth/login', { email, password })
+    expect([signedIn.at('user.role'), signedIn.at('user.name')]).toEqual(['admin', 'Grace'])
+    const [entry] = await api.db
+      .select()
+      .from(audit)
+      .where(eq(audit.resourceId, signedIn.string('user.id')))
+    expect(entry).toMatchObject({ action: 'user.create', userId: null, userAgent: 'npm run create-admin' })
+    expect(JSON.stringify(entry)).not.toContain('argon2')
+  })
+
+  it('says that an address is taken, and changes nothing of its account', async () => {
+    const before = await api.db.select().from(users)
+    const [taken] = before
+    const answer = await create(['Grace', taken?.email ?? '', password])
+    expect(answer).toEqual({ code: 1, output: `An account with the e-mail address ${taken?.email} exists already.` })
+    expect(await api.db.select().from(users)).toEqual(before)
+  })
+
+  it('holds to the rules of registration', async () => {
+    const outputs = await Promise.all([
+      create(['', 'nobody', '']),
+      create(['Grace', someone(), 'short']),
+      create(['Grace', someone(), 'password']),
+      create(['Grace Hopper', someone(), 'grace hopper']),
+      create(['Grace', someone(), password, 'another one']),
+      create(['Grace', someone()]),
+      create([]),
+    ])
+    expect(outputs.map(({ code }) => code)).toEqual([1, 1, 1, 1, 1, 1, 1])
+    expect(outputs[0]?.output.match(/^The [\w-]+( address)?: /gm)).toEqual([
+      'The name: ',
+      'The e-mail address: ',
+      'The password: ',
+    ])
+    expect(outputs[1]?.output).toContain('at least 8 characters')
+    expect(outputs[4]?.output).toBe('The two passwords are not the same.')
+    expect(outputs[5]?.output).toContain('three lines')
+  })
+
+  it('takes no password where others can read it', async () => {
+    const email = someone()
+    const answer = await create(['Grace', email, password], ['--password', password])
+    expect(answer).toEqual({ code: 1, output: expect.stringContaining('takes no arguments') })
+    expect(await api.db.select().from(users).where(eq(users.email, email))).toEqual([])
+  })
+
+  it('leaves no first registration to become a second administrator', async () => {
+    const empty = await copyOf(inject('template'))
+    const settings = withSecret(empty.url)
+    expect((await command('create-admin', settings, [], `Grace\n${someone()}\n${password}\n`)).code).toBe(0)
+    const later = await Api.start(empty.url)
+    const person = await later.register('Later')
+    expect((await person.get('/api/auth/me')).at('role')).toBe('patient')
+    await later.stop()
+    await empty.stop()
+  })
+})

@@ -1,0 +1,116 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { eq, inArray } from 'drizzle-orm'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { audit } from '../../src/audit/schema.ts'
+import { nodeHasher } from '../../src/auth/passwords.node.ts'
+import { users } from '../../src/auth/schema.ts'
+import { close, connect, type Db } from '../../src/db/client.ts'
+import { servedAt } from '../../src/db/embedded.ts'
+import { type Answer, doctor, password, patient } from '../support/api.ts'
+import { ownFolder, Program, send, until } from '../support/program.ts'
+
+const folder = await ownFolder()
+const settings = { PORT: '0', DATA_DIR: join(folder, 'data'), LOG_LEVEL: 'warn' }
+const worker = new Program('src/cli/dev-worker.ts', settings)
+let url = ''
+let db: Db
+
+const post = (path: string, body: unknown, token?: string) => send('POST', url + path, body, token)
+const get = (path: string, token: string) => send('GET', url + path, undefined, token)
+const register = (name: string) => post('/api/auth/register', { name, email: `${name}@example.org`, password })
+
+let admin: Answer
+let token = ''
+
+beforeAll(async () => {
+  const ready = await worker.said(/Ready on http:\/\/127\.0\.0\.1:\d+/, 90)
+  url = ready.replace('Ready on ', '')
+  db = connect((await servedAt(settings.DATA_DIR)) ?? '', { max: 1 })
+  admin = await register('ada')
+  token = admin.string('access')
+}, 100_000)
+
+afterAll(() => close(db))
+
+describe('the Worker', () => {
+  it('registers, signs in, writes and reads', async () => {
+    expect([admin.status, admin.at('user.role')]).toEqual([201, 'admin'])
+    const signedIn = await post('/api/auth/login', { email: 'ada@example.org', password })
+    expect(signedIn.status).toBe(200)
+    const created = await post('/api/patients', patient(), signedIn.string('access'))
+    expect(created.status).toBe(201)
+    const read = await get(`/api/patients/${created.id}`, token)
+    expect(read.body).toEqual(created.body)
+    const { id: doctorId } = await post('/api/doctors', doctor(), token)
+    expect((await post('/api/mappings', { patientId: created.id, doctorId }, token)).status).toBe(201)
+    expect((await get(`/api/patients/${created.id}/doctors`, token)).each('id')).toEqual([doctorId])
+    expect((await post('/api/patients', {}, token)).faults).toEqual(['name', 'dateOfBirth', 'gender'])
+    expect((await send('GET', `${url}/readyz`)).status).toBe(200)
+  })
+
+  it('reads the password hashes of Node, and Node reads its own', async () => {
+    // Beyond ASCII, where encodings would differ.
+    const odd = 'pässwörd – 密碼 🏥'
+    const made = await post('/api/auth/register', { name: 'Odd', email: 'odd@example.org', password: odd })
+    const [stored] = await db
+      .select()
+      .from(users)
+      .where(eq(users.id, made.string('user.id')))
+    expect(await nodeHasher.verify(stored?.passwordHash ?? '', odd)).toBe(true)
+    expect(await nodeHasher.verify(stored?.passwordHash ?? '', `${odd}!`)).toBe(false)
+
+    const passwordHash = await nodeHasher.hash(`${odd} of Node`)
+    await db
+      .update(users)
+      .set({ passwordHash })
+      .where(eq(users.id, made.string('user.id')))
+    const signIn = (attempt: string) => post('/api/auth/login', { email: 'odd@example.org', password: attempt })
+    expect((await signIn(`${odd} of Node`)).status).toBe(200)
+    expect((await signIn(odd)).status).toBe(401)
+  })
+
+  it('writes the trail of reads behind its answers', async () => {
+    const { id } = await post('/api/patients', patient(), token)
+    const read = await get(`/api/patients/${id}`, token)
+    const requestId = read.headers.get('X-Request-Id') ?? ''
+    const entries = () => db.select().from(audit).where(eq(audit.requestId, requestId))
+    await until('the row of the trail', async () => (await entries()).length > 0)
+    expect(await entries()).toMatchObject([{ action: 'patient.read', patientId: id, status: 200 }])
+  })
+
+  it('shares nothing between requests that belongs to one', async () => {
+    const names = Array.from({ length: 60 }, (_, index) => `Pat ${index}`)
+    const alone: Answer[] = []
+    for (const name of names.slice(0, 20)) alone.push(await post('/api/patients', patient({ name }), token))
+    const together = await Promise.all(names.slice(20).map((name) => post('/api/patients', patient({ name }), token)))
+    const made = [...alone, ...together]
+    expect(made.map((answer) => answer.at('name'))).toEqual(names)
+    const read = await Promise.all(made.map(({ id }) => get(`/api/patients/${id}`, token)))
+    expect(read.map((answer) => answer.at('name'))).toEqual(names)
+    const ids = read.map((answer) => answer.headers.get('X-Request-Id') ?? '')
+    const entries = () => db.select({ id: audit.id }).from(audit).where(inArray(audit.requestId, ids))
+    await until('every row of the trail', async () => (await entries()).length === names.length)
+    expect(worker.output).not.toMatch(/Cannot perform I\/O|uncaught|Error:/i)
+  })
+
+  it('never prints its secret', async () => {
+    const secret = await readFile(join(settings.DATA_DIR, 'jwt-secret'), 'utf8')
+    expect(secret.length).toBeGreaterThan(32)
+    expect(worker.output).not.toContain(secret)
+  })
+
+  it('stops in order when it is told to, with all it has started, and leaves the data to npm start', async () => {
+    await close(db)
+    worker.kill()
+    expect(await worker.exit()).toBe(0)
+    await expect(send('GET', `${url}/healthz`)).rejects.toThrow()
+
+    const node = new Program('src/node.ts', settings)
+    url = (await node.said(/http:\/\/127\.0\.0\.1:\d+/)).trim()
+    // Both sign with the same secret.
+    expect((await get('/api/auth/me', token)).at('email')).toBe('ada@example.org')
+    node.kill()
+    expect(await node.exit()).toBe(0)
+  })
+})
