@@ -15,6 +15,7 @@ import { ConfigError } from './config.ts'
 import { close, connect } from './db/client.ts'
 import { jsonLog } from './http/log.ts'
 import { senderBehind } from './http/sender.ts'
+import { collected } from './reports/files.node.ts'
 import { configure, openDatabase, openFiles, refuseToStart } from './setup.ts'
 
 /** How long requests under way may take to finish when the process is told to stop, in ms. */
@@ -27,7 +28,7 @@ async function start() {
   const config = await configure(process.env)
   const say = (line: string) => process.stdout.write(`${line}\n`)
   const log = jsonLog(config.LOG_LEVEL, say)
-  const files = await openFiles(config)
+  const files = collected(await openFiles(config))
   const database = await openDatabase(config)
   const db = connect(database.url, { max: config.DATABASE_POOL_MAX })
 

@@ -126,14 +126,14 @@ describe('the trail', () => {
       {
         action: 'auth.denied',
         user_id: person.id,
-        resource: 'patients',
+        resource: 'patient',
         resource_id: hidden.id,
         status: 404,
         patient_id: null,
       },
     ])
     const forbidden = await left('GET', '/api/users', { by: person })
-    expect(forbidden.rows).toMatchObject([{ action: 'auth.denied', resource: 'users', status: 403 }])
+    expect(forbidden.rows).toMatchObject([{ action: 'auth.denied', resource: 'user', status: 403 }])
     const noId = await left('DELETE', '/api/patients/nonsense', { by: person })
     expect(noId.rows).toMatchObject([{ action: 'auth.denied', resource_id: null, status: 404 }])
   })

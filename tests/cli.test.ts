@@ -1,14 +1,17 @@
 import { randomUUID } from 'node:crypto'
+import { readdir } from 'node:fs/promises'
 import { eq, sql } from 'drizzle-orm'
 import { describe, expect, inject, it } from 'vitest'
+import { appointments } from '../src/appointments/schema.ts'
 import { audit } from '../src/audit/schema.ts'
 import { users } from '../src/auth/schema.ts'
 import { doctors, WholeDoctor } from '../src/doctors/schema.ts'
 import { mappings } from '../src/mappings/schema.ts'
 import { patients, WholePatient } from '../src/patients/schema.ts'
+import { reports } from '../src/reports/schema.ts'
 import { Api, password, world } from './support/api.ts'
 import { copyOf } from './support/database.ts'
-import { Program } from './support/program.ts'
+import { ownFolder, Program } from './support/program.ts'
 
 type Settings = Record<string, string>
 
@@ -54,17 +57,18 @@ describe('npm run db:migrate', () => {
   })
 })
 
-const tables = { users, patients, doctors, mappings }
+const tables = { users, patients, doctors, mappings, appointments, reports }
 
 describe('npm run db:seed', async () => {
   const { url, api } = await world()
-  const seed = (...args: string[]) => command('seed', withSecret(url), args)
+  const folder = await ownFolder()
+  const seed = (...args: string[]) => command('seed', { ...withSecret(url), REPORTS_DIR: folder }, args)
   const count = async (table: keyof typeof tables) => api.db.$count(tables[table])
 
   it('adds people that the API itself would take, with their trail', async () => {
     const { code, output } = await seed('--patients', '60', '--doctors', '7')
     expect(code).toBe(0)
-    expect(output).toMatch(/^Added 7 doctors, 60 patients and \d+ mappings to /)
+    expect(output).toMatch(/^Added 7 doctors, 60 patients, \d+ mappings, \d+ appointments and 20 reports to /)
     expect([await count('patients'), await count('doctors')]).toEqual([60, 7])
     for (const row of await api.db.select().from(patients)) {
       const { name, dateOfBirth, gender, phone, email, address, bloodGroup, allergies, medicalHistory } = row
@@ -79,8 +83,21 @@ describe('npm run db:seed', async () => {
     }
     const [mapped] = await api.db.select({ patients: sql<number>`count(distinct patient_id)::int` }).from(mappings)
     expect(mapped?.patients).toBe(60)
+    expect((await readdir(folder)).sort()).toEqual((await api.db.select().from(reports)).map(({ id }) => id).sort())
+    // The constraints keep them apart; that they are within hours is asked of the function that a booking asks.
+    const outside = await api.db.execute(sql`select 1 from appointments join doctors on doctors.id = doctor_id
+      where not is_open(working_hours, time_zone, starts_at, ends_at) or (starts_at > now()) <> (status = 'scheduled')`)
+    expect(outside).toEqual([])
+    expect(await count('appointments')).toBeGreaterThan(60)
     const trail = await api.db.select().from(audit).where(eq(audit.userAgent, 'npm run db:seed'))
-    const made = 60 + 7 + (await count('mappings')) + (await count('users')) - 1
+    const made =
+      60 +
+      7 +
+      (await count('mappings')) +
+      (await count('appointments')) +
+      (await count('reports')) +
+      (await count('users')) -
+      1
     expect(trail).toHaveLength(made)
   })
 
@@ -109,7 +126,12 @@ describe('npm run db:seed', async () => {
 
   it('makes an administrator only where there is no account', async () => {
     const empty = await copyOf(inject('template'))
-    const { output } = await command('seed', withSecret(empty.url), ['--patients', '1', '--doctors', '1'])
+    const { output } = await command('seed', { ...withSecret(empty.url), REPORTS_DIR: folder }, [
+      '--patients',
+      '1',
+      '--doctors',
+      '1',
+    ])
     await empty.stop()
     expect(output).toContain('admin    admin@example.org')
     expect(await api.db.select().from(users).where(eq(users.email, 'admin@example.org'))).toEqual([])

@@ -478,11 +478,11 @@ it('leaves one row of the trail for everything that is done with a report', asyn
   ).toEqual([
     ['patient.create', 201, 'patient', patientId],
     ['report.create', 201, 'report', id],
-    ['report.list', 200, 'reports', null],
-    ['report.read', 200, 'reports', id],
-    ['report.download', 200, 'reports', id],
-    ['report.download', 206, 'reports', id],
-    ['report.download', 200, 'reports', id],
+    ['report.list', 200, 'report', null],
+    ['report.read', 200, 'report', id],
+    ['report.download', 200, 'report', id],
+    ['report.download', 206, 'report', id],
+    ['report.download', 200, 'report', id],
     ['report.delete', 204, 'report', id],
   ])
   const changes = rows.find(({ action }) => action === 'report.create')?.changes

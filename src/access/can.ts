@@ -58,7 +58,7 @@ type Guards = { accept?: 'json' | 'any' }
  */
 export function can(name: PermissionName, { accept = 'json' }: Guards = {}): MiddlewareHandler<Guarded> & Guard {
   const permission = permissionOf(name)
-  const [resource = ''] = name.split(':')
+  const [resource = ''] = (permission.audit ?? name).split(/[.:]/)
   const handler: MiddlewareHandler<Guarded> = async (c, next) => {
     if (accept === 'json') needAcceptsJson(c.req)
     const account = await authenticate(c)

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import * as z from 'zod'
-import { configureCommand } from '../setup.ts'
+import { configureCommand, openFiles } from '../setup.ts'
 import { run, say, withDatabase } from './command.ts'
 import type { Account, Made } from './demo/run.ts'
 import { CommandError } from './failure.ts'
@@ -40,8 +40,9 @@ const loadDemo = () =>
 const signIn = ({ email, role }: Account) => `  ${role.padEnd(8)} ${email}`
 
 function summary(name: string, made: Made, password: string): string {
-  const added = `Added ${made.doctors} doctors, ${made.patients} patients and ${made.mappings} mappings to ${name}.`
-  const none = made.doctors + made.patients + made.mappings === 0
+  const { doctors, patients, mappings, appointments, reports } = made
+  const added = `Added ${doctors} doctors, ${patients} patients, ${mappings} mappings, ${appointments} appointments and ${reports} reports to ${name}.`
+  const none = doctors + patients + mappings + appointments + reports === 0
   return [
     none ? `Nothing to add: these people are in ${name} already. Another --seed makes others.` : added,
     `Sign in with the password "${password}" as`,
@@ -60,7 +61,9 @@ await run(async () => {
     )
   const { addDemo, demoPassword } = await loadDemo()
   return withDatabase(config, async ({ db, name }) => {
-    const made = await addDemo(db, wanted)
+    // In production the files may be where a command does not reach, such as R2.
+    const files = config.NODE_ENV === 'production' ? undefined : await openFiles(config)
+    const made = await addDemo(db, wanted, files)
     say(summary(name, made, demoPassword))
     return 0
   })

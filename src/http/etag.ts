@@ -20,11 +20,15 @@ export function matchOf(req: HonoRequest): string | null {
 /** Whether `match` names other versions of the record than the one that it is at. */
 export const isStale = (match: string | null, etag: string): boolean => match !== null && !match.includes(`"${etag}"`)
 
+/** Whether an If-None-Match header names the tag, weakly or strongly: the client has it as it is. */
+export const hasAlready = (header: string | undefined, etag: string): boolean =>
+  header !== undefined && (header.trim() === '*' || tagsOf(header, true).includes(etag))
+
 /** Answers with one record and its strong ETag, or with 304 where the client has it as it is. */
 export function answerOne<Row extends { etag: string }>(c: Context<Guarded>, { etag, ...shown }: Row) {
   c.header('ETag', `"${etag}"`)
-  const known = c.req.method === 'GET' || c.req.method === 'HEAD' ? c.req.header('If-None-Match') : undefined
-  if (known !== undefined && (known.trim() === '*' || tagsOf(known, true).includes(etag))) return c.body(null, 304)
+  const reads = c.req.method === 'GET' || c.req.method === 'HEAD'
+  if (reads && hasAlready(c.req.header('If-None-Match'), etag)) return c.body(null, 304)
   return c.json(shown, 200)
 }
 

@@ -13,7 +13,3 @@ export function rangeOf(header: string | undefined, size: number): Range | 'unsa
   if (from !== '' && last < first && to !== '') return undefined
   return first < size ? { first, last: Math.min(last, size - 1) } : 'unsatisfiable'
 }
-
-/** Whether a list of entity tags names `etag`, weak or strong, as `If-None-Match` compares them (RFC 9110, section 13.1.2). */
-export const namesTag = (header: string | undefined, etag: string): boolean =>
-  (header ?? '').split(',').some((tag) => tag.trim() === '*' || tag.trim().replace(/^W\//, '') === etag)

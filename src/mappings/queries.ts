@@ -87,11 +87,11 @@ const oneMapping = prepared((db: Db, { reach }: Scope) =>
     .prepare('mapping'),
 )
 
-/** @throws {Problem} 404 where the caller does not see the mapping, 403 where what they ask for does not reach it */
-export async function needMapping(db: Db, caller: Caller, id: string): Promise<void> {
+/** Whether what the caller asks for reaches the mapping. @throws {Problem} 404 where they do not see it */
+export async function needMapping(db: Db, caller: Caller, id: string): Promise<boolean> {
   const [row] = await oneMapping(db, { reach: caller.reach }).execute({ me: caller.id, id })
   if (!row) throw new Problem('not-found')
-  if (!row.permitted) throw new Problem('forbidden')
+  return row.permitted
 }
 
 const fields = { patientId: mappings.patientId, doctorId: mappings.doctorId }
@@ -155,6 +155,6 @@ const deleting = prepared((db: Db, { reach }: Scope) => {
 export async function deleteMapping(db: Db, caller: Caller, id: string): Promise<void> {
   const [deleted] = await deleting(db, { reach: caller.reach }).execute({ ...signed(caller, 204), id })
   if (deleted) return
-  await needMapping(db, caller, id)
-  throw new Problem('precondition-failed')
+  const permitted = await needMapping(db, caller, id)
+  throw new Problem(permitted ? 'precondition-failed' : 'forbidden')
 }

@@ -2,11 +2,11 @@ import { create as contentDisposition } from 'content-disposition'
 import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
 import { needPatient } from '../access/patient.ts'
-import { answerCreated, answerOne } from '../http/etag.ts'
+import { answerCreated, answerOne, hasAlready } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, plainQuery, readPage } from '../http/page.ts'
 import { Problem } from '../http/problem.ts'
-import { namesTag, rangeOf } from '../http/range.ts'
+import { rangeOf } from '../http/range.ts'
 import { noQuery, valid } from '../http/valid.ts'
 import { deleteReport, getReport, listReports } from './queries.ts'
 import { removeFile, uploadReport } from './upload.ts'
@@ -58,7 +58,7 @@ export const reportRoutes = new Hono()
       const { id, patientId, filename, contentType, size, sha256 } = report
       c.set('subject', { resourceId: id, patientId })
       const etag = `"${sha256}"`
-      if (namesTag(c.req.header('If-None-Match'), etag)) return c.body(null, 304, { ETag: etag })
+      if (hasAlready(c.req.header('If-None-Match'), sha256)) return c.body(null, 304, { ETag: etag })
 
       const ranged = c.req.method === 'GET' && (c.req.header('If-Range') ?? etag) === etag
       const range = ranged ? rangeOf(c.req.header('Range'), size) : undefined

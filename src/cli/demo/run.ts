@@ -1,11 +1,12 @@
 import { eq } from 'drizzle-orm'
 import { users } from '../../auth/schema.ts'
 import type { Db } from '../../db/client.ts'
+import type { Files } from '../../reports/files.ts'
 import { addAccount } from '../accounts.ts'
 import { CommandError } from '../failure.ts'
 import { doctorsOf, patientsOf } from './people.ts'
 import { progress } from './progress.ts'
-import { findAdmin, storeDoctors, storePatients } from './store.ts'
+import { findAdmin, storeDoctors, storePatients, storeVisits } from './store.ts'
 
 /** Of all demo accounts. Printed, and for trying out only. */
 export const demoPassword = 'try the hospital'
@@ -16,7 +17,9 @@ const linked = { doctors: 3, patients: 2 }
 
 export type Wanted = { patients: number; doctors: number; seed: number }
 export type Account = { email: string; role: 'admin' | 'doctor' | 'patient' }
-export type Made = { doctors: number; patients: number; mappings: number; accounts: Account[] }
+export type Made = Record<'doctors' | 'patients' | 'mappings' | 'appointments' | 'reports', number> & {
+  accounts: Account[]
+}
 
 const take = <T>(from: Generator<T>, count: number): T[] => Array.from({ length: count }, () => from.next().value)
 
@@ -46,7 +49,7 @@ async function administrator(db: Db, demo: Account[]): Promise<string> {
 }
 
 /** Adds the demo people of a seed that are not there yet. Every batch is whole, so that it can be stopped and run again. */
-export async function addDemo(db: Db, wanted: Wanted): Promise<Made> {
+export async function addDemo(db: Db, wanted: Wanted, files: Files | undefined): Promise<Made> {
   const accounts: Account[] = []
   const by = await administrator(db, accounts)
 
@@ -56,7 +59,7 @@ export async function addDemo(db: Db, wanted: Wanted): Promise<Made> {
     if (doctor.userId) accounts.push({ email: doctor.email, role: 'doctor' })
   }
   const doctorIds: string[] = []
-  const made: Made = { doctors: 0, patients: 0, mappings: 0, accounts }
+  const made: Made = { doctors: 0, patients: 0, mappings: 0, appointments: 0, reports: 0, accounts }
   for (let first = 0; first < doctors.length; first += batch) {
     const stored = await storeDoctors(db, by, doctors.slice(first, first + batch))
     made.doctors += stored.made
@@ -81,5 +84,6 @@ export async function addDemo(db: Db, wanted: Wanted): Promise<Made> {
     bar.step(patients.length)
   }
   bar.stop()
-  return made
+  const { booked, filed } = await storeVisits(db, by, doctorIds, files)
+  return { ...made, appointments: booked, reports: filed }
 }

@@ -1,6 +1,7 @@
 import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { v7 as uuid } from 'uuid'
+import { appointments } from '../../appointments/schema.ts'
 import { audit } from '../../audit/schema.ts'
 import { users } from '../../auth/schema.ts'
 import type { Db } from '../../db/client.ts'
@@ -8,8 +9,12 @@ import { columnsOf, namesOf } from '../../db/write.ts'
 import { doctors } from '../../doctors/schema.ts'
 import { mappings } from '../../mappings/schema.ts'
 import { patients } from '../../patients/schema.ts'
+import type { Files } from '../../reports/files.ts'
+import { reports } from '../../reports/schema.ts'
 import { created, madeBy } from '../accounts.ts'
+import { appointmentsOf } from './appointments.ts'
 import type { DemoDoctor, DemoPatient } from './people.ts'
+import { reportsOf } from './reports.ts'
 
 export type Row = Record<string, unknown> & { id: string }
 type Transaction = Pick<Db, 'execute' | 'insert' | 'select'>
@@ -23,7 +28,11 @@ async function insertNew(db: Transaction, table: PgTable & { id: PgColumn }, row
   return new Set(inserted.map(({ id }) => id))
 }
 
-type Told = { resource: 'doctor' | 'patient' | 'mapping'; by: string; patientId: (row: Row) => unknown }
+type Told = {
+  resource: 'doctor' | 'patient' | 'mapping' | 'appointment' | 'report'
+  by: string
+  patientId: (row: Row) => unknown
+}
 const untold = new Set(['id', 'createdAt', 'updatedAt', 'createdBy', 'version'])
 
 /** Inserts records and their rows of the trail, as if the administrator had made each. Tells how many were new. */
@@ -87,6 +96,17 @@ export const storePatients = (db: Db, by: string, demo: DemoPatient[], doctorIds
       patientId: ({ patientId }) => patientId,
     })
     return { made, mapped }
+  })
+
+/** Stores the demo's appointments and reports; `files` is where the files of the reports go, if anywhere. Tells how many there are. */
+export const storeVisits = (db: Db, by: string, doctorIds: string[], files: Files | undefined) =>
+  db.transaction(async (transaction) => {
+    const ofPatient = ({ patientId }: Row) => patientId
+    const visits = await appointmentsOf(transaction, by, doctorIds)
+    const booked = await make(transaction, appointments, visits, { resource: 'appointment', by, patientId: ofPatient })
+    const letters = files ? await reportsOf(transaction, files, by, doctorIds) : []
+    const filed = await make(transaction, reports, letters, { resource: 'report', by, patientId: ofPatient })
+    return { booked, filed }
   })
 
 /** The longest-standing administrator, in whose name the demo is made; `accounts` tells whether there is anyone. */

@@ -1,3 +1,16 @@
+/** What people come for. */
+export const reasons = [
+  'Check-up',
+  'Follow-up',
+  'Cough',
+  'Headache',
+  'Back pain',
+  'Test results',
+  'Vaccination',
+  'Rash',
+  'Prescription',
+]
+
 export const specializations = [
   'Cardiology',
   'Dermatology',
