@@ -4,6 +4,7 @@ import { appointmentRoutes } from './appointments/routes.ts'
 import { auditRoutes } from './audit/routes.ts'
 import { accountRoutes } from './auth/account-routes.ts'
 import { authRoutes } from './auth/routes.ts'
+import { calendarRoutes } from './calendar/routes.ts'
 import { doctorRoutes } from './doctors/routes.ts'
 import type { App } from './env.ts'
 import { shareWithOrigins } from './http/cors.ts'
@@ -36,6 +37,7 @@ export const app = base
   .route('/api', mappingRoutes)
   .route('/api', appointmentRoutes)
   .route('/api', reportRoutes)
+  .route('/api', calendarRoutes)
   .route('/api', auditRoutes)
 
 const open = unguarded(app.routes)

@@ -44,6 +44,13 @@ const report = () => {
 const ofReport = {
   id: async ({ patient }: Scene) => (await troupe.added.post(`/api/patients/${patient}/reports`, report())).id,
 }
+/** After whoever asks has made a feed of it, as far as they may; and so has an administrator. */
+const withFeed = ({ id }: { id: (scene: Scene) => string }, path: string) => ({
+  id: async (scene: Scene) => {
+    for (const maker of [scene.caller, root]) await maker.post(`${path}/${id(scene)}/calendar-feed`)
+    return id(scene)
+  },
+})
 const oneDay = '?from=2099-01-01&to=2099-01-01&minutes=60'
 const deleted = async (path: string, id: string) => {
   await root.delete(`${path}/${id}`)
@@ -154,6 +161,15 @@ const table: [route: string, answers: number[], request?: Request][] = [
   ['GET /api/reports/:id', [401, 200, 200, 404, 200, 200, 404], ofReport],
   ['GET /api/reports/:id/content', [401, 200, 200, 404, 200, 200, 404], ofReport],
   ['DELETE /api/reports/:id', [401, 204, 403, 404, 204, 403, 404], ofReport],
+
+  ['GET /api/doctors/:id/calendar-feed', [401, 200, 200, 403, 403, 403, 403], withFeed(ofDoctor, '/api/doctors')],
+  ['POST /api/doctors/:id/calendar-feed', [401, 201, 201, 403, 403, 403, 403], ofDoctor],
+  ['DELETE /api/doctors/:id/calendar-feed', [401, 204, 204, 403, 403, 403, 403], withFeed(ofDoctor, '/api/doctors')],
+  ['GET /api/doctors/:id/calendar.ics', [404, 404, 404, 404, 404, 404, 404], withFeed(ofDoctor, '/api/doctors')],
+  ['GET /api/patients/:id/calendar-feed', [401, 200, 200, 404, 200, 200, 404], withFeed(ofPatient, '/api/patients')],
+  ['POST /api/patients/:id/calendar-feed', [401, 201, 201, 404, 201, 201, 404], ofPatient],
+  ['DELETE /api/patients/:id/calendar-feed', [401, 204, 204, 404, 204, 204, 404], withFeed(ofPatient, '/api/patients')],
+  ['GET /api/patients/:id/calendar.ics', [404, 404, 404, 404, 404, 404, 404], withFeed(ofPatient, '/api/patients')],
 
   ['GET /api/audit', [401, 200, 403, 403, 403, 403, 403]],
 ]

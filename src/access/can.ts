@@ -36,20 +36,20 @@ export const sender = (c: Asked) => ({
   requestId: c.var.requestId,
 })
 
-const open: MiddlewareHandler<App> = (c, next) => {
-  needAcceptsJson(c.req)
-  return next()
-}
+/** `accept`: whether the answer is JSON, which the client has to take, or of any type. */
+type Guards = { accept?: 'json' | 'any' }
 
 /** Marks a route that needs no sign-in. @throws {Problem} 406 */
-export const anyone = (): MiddlewareHandler<App> & Guard =>
-  Object.assign<MiddlewareHandler<App>, Guard>(open, { [guard]: 'anyone' })
+export const anyone = ({ accept = 'json' }: Guards = {}): MiddlewareHandler<App> & Guard => {
+  const open: MiddlewareHandler<App> = (c, next) => {
+    if (accept === 'json') needAcceptsJson(c.req)
+    return next()
+  }
+  return Object.assign<MiddlewareHandler<App>, Guard>(open, { [guard]: 'anyone' })
+}
 
 const reads = new Set(['GET', 'HEAD'])
 const idOf = (param: string | undefined) => (isUuid(param) ? param : undefined)
-
-/** `accept`: whether the answer is JSON, which the client has to take, or of any type. */
-type Guards = { accept?: 'json' | 'any' }
 
 /**
  * Lets through who is signed in and whose role has the permission, and gives the route its `caller`.

@@ -50,6 +50,12 @@ export const permissions = {
   'reports:download': { audit: 'report.download', admin: 'all', doctor: 'seen', patient: 'seen' },
   'reports:upload': { audit: 'report.create', admin: 'all', doctor: 'seen', patient: 'seen' },
   'reports:delete': { audit: 'report.delete', admin: 'all', doctor: 'uploaded', patient: 'uploaded' },
+  'doctorFeeds:get': { audit: 'feed.read', admin: 'all', doctor: 'own' },
+  'doctorFeeds:create': { audit: 'feed.create', admin: 'all', doctor: 'own' },
+  'doctorFeeds:delete': { audit: 'feed.delete', admin: 'all', doctor: 'own' },
+  'patientFeeds:get': { audit: 'feed.read', admin: 'all', doctor: 'seen', patient: 'seen' },
+  'patientFeeds:create': { audit: 'feed.create', admin: 'all', doctor: 'seen', patient: 'seen' },
+  'patientFeeds:delete': { audit: 'feed.delete', admin: 'all', doctor: 'seen', patient: 'seen' },
   'audit:list': { audit: 'audit.list', admin: 'all' },
   'audit:patient': { audit: 'audit.list', admin: 'all', patient: 'addedOrIs' },
 } as const satisfies Record<string, Permission>

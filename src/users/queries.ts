@@ -6,6 +6,7 @@ import { recorded } from '../audit/change.ts'
 import { signed, trail } from '../audit/record.ts'
 import { findUser } from '../auth/account-queries.ts'
 import { resets, sessions, shownUser, users } from '../auth/schema.ts'
+import { feeds } from '../calendar/schema.ts'
 import type { Db } from '../db/client.ts'
 import { violates } from '../db/failure.ts'
 import { pages } from '../db/pages.ts'
@@ -75,16 +76,18 @@ export const createUser = (
 ) => records.insert(db, caller, { ...values, id: uuid() })
 
 /**
- * Ends what sessions an inactive account has left: after it was deactivated, and before it is active again, so that a
- * session begun at that moment does not come back either.
+ * Ends what sessions and calendar feeds an inactive account has left: after it was deactivated, and before it is active
+ * again, so that one begun at that moment does not come back either.
  */
-const endSessionsOfInactive = (db: Db, id: string) =>
-  db.execute(sql`update ${sessions} set revoked_at = now() from ${users}
+const endAccessOfInactive = (db: Db, id: string) =>
+  db.execute(sql`with gone as (delete from ${feeds} using ${users}
+      where ${users.id} = ${feeds.userId} and ${users.id} = ${id} and not ${users.active})
+    update ${sessions} set revoked_at = now() from ${users}
     where ${users.id} = ${sessions.userId} and ${users.id} = ${id} and not ${users.active} and revoked_at is null`)
 
 /** @throws {Problem} 404, 409 on the last active administrator, on a taken address and on the role of a doctor's account */
 export async function changeUser(db: Db, caller: Caller, id: string, values: z.output<typeof UserPatch>) {
-  if (values.active === true) await endSessionsOfInactive(db, id)
+  if (values.active === true) await endAccessOfInactive(db, id)
   const demotes = values.active === false || (values.role !== undefined && values.role !== 'admin')
   const user = await records.update(db, caller, { demotes }, id, values).catch((error: unknown) => {
     if (!violates(error, 'doctors_account_fkey')) throw error
@@ -95,7 +98,7 @@ export async function changeUser(db: Db, caller: Caller, id: string, values: z.o
     if (isStale(caller.match, etag)) throw new Problem('precondition-failed')
     throw new Problem('conflict', { detail: 'This is the last active administrator.' })
   }
-  if (values.active === false) await endSessionsOfInactive(db, id)
+  if (values.active === false) await endAccessOfInactive(db, id)
   return user
 }
 

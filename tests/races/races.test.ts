@@ -177,6 +177,20 @@ describe('changes', () => {
   })
 })
 
+describe('a calendar feed', () => {
+  it('that is made many times at once has one URL', async () => {
+    const { id } = await admin.post('/api/patients', patient())
+    for (const _ of rounds) {
+      const path = `/api/patients/${id}/calendar-feed`
+      const answers = await times(6, (i) => either(i).send('POST', path, undefined, { token: admin.access }))
+      expect(statuses(answers)).toEqual(Array(6).fill(201))
+      const opened = await times(6, (i) => either(i).send('GET', answers[i]?.string('url') ?? ''))
+      expect(statuses(opened)).toEqual([200, 404, 404, 404, 404, 404])
+      expect((await admin.get(path)).id).toBe(answers[opened.findIndex(({ status }) => status === 200)]?.id)
+    }
+  })
+})
+
 describe('the throttle', () => {
   it('counts a hundred sign-ins at once as a hundred, and never fails', async () => {
     const answers = await times(100, (i) =>

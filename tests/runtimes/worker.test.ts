@@ -94,6 +94,14 @@ describe('the Worker', () => {
     expect(worker.output).not.toMatch(/Cannot perform I\/O|uncaught|Error:/i)
   })
 
+  it('writes calendars', async () => {
+    const { id } = await post('/api/doctors', doctor({ name: 'Dr. Feed' }), token)
+    const made = await send('POST', `${url}/api/doctors/${id}/calendar-feed`, undefined, token)
+    const calendar = await send('GET', url + made.string('url'))
+    expect([calendar.status, calendar.headers.get('Content-Type')]).toEqual([200, 'text/calendar; charset=utf-8'])
+    expect(calendar.text).toContain('X-WR-CALNAME:Appointments of Dr. Feed\r\n')
+  })
+
   it('never prints its secret', async () => {
     const secret = await readFile(join(settings.DATA_DIR, 'jwt-secret'), 'utf8')
     expect(secret.length).toBeGreaterThan(32)
