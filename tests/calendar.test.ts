@@ -314,12 +314,24 @@ describe('a URL', () => {
     expect((await api.send('GET', `/api/doctors/${one.id}`, undefined, { headers: bearer })).status).toBe(401)
   })
 
+  it('of someone who sees everything opens no more than that', async () => {
+    const [one, two] = [await scene(), await scene()]
+    const ofDoctor = await subscribe('doctor', one.id, admin)
+    const ofPatient = await subscribe('patient', one.patientId, admin)
+    await ended(ofDoctor.replace(one.id, two.id))
+    await ended(ofPatient.replace(one.patientId, two.patientId))
+    await ended(ofPatient.replace(`patients/${one.patientId}`, `doctors/${one.id}`))
+    expect((await feed(ofDoctor)).events).toHaveLength(1)
+  })
+
   it('takes no parameter but its own', async () => {
     const { url } = await scene()
     expectProblem(await fetched(`${url}&page=2`), 400, ['page'])
     expectProblem(await fetched(`${url}&detail=none&x=1`), 400, ['detail', 'x'])
     expectProblem(await fetched(`${url}&detail=`), 400, ['detail'])
     expectProblem(await fetched(`${url}&token=x`), 400, ['token'])
+    const shouted = url.replace(/[0-9a-f-]{36}/, (id) => id.toUpperCase())
+    expectProblem(await fetched(`${shouted}&page=2`), 400, ['page'])
   })
 
   it('ends when it is revoked', async () => {
