@@ -205,6 +205,16 @@ describe('an appointment', () => {
     expect((await admin.get(`/api/appointments/${booked.id}`)).at('doctor.name')).toBe('Dora Doctor')
   })
 
+  it('is not shown any more to the account of a doctor who was deleted', async () => {
+    const { person, id } = await asDoctor('Leaving')
+    const booked = await book({ patientId: await made('/api/patients', patient()), doctorId: id })
+    expect((await person.patch(`/api/appointments/${booked.id}`, { status: 'cancelled' })).status).toBe(200)
+    expect((await person.get('/api/appointments')).each('id')).toEqual([booked.id])
+    await admin.delete(`/api/doctors/${id}`)
+    expect((await person.get(`/api/appointments/${booked.id}`)).status).toBe(404)
+    expect((await person.get('/api/appointments')).list()).toEqual([])
+  })
+
   it('is listed by patient, doctor, status and start', async () => {
     const ids = await pair()
     const [one, two] = [await book(ids, 0), await book(ids, 3)]

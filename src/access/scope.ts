@@ -35,15 +35,18 @@ export const live = (table: { deletedAt: AnyColumn }): SQL => isNull(table.delet
 /** The patients whose data the caller sees; what is outside is as if it did not exist. */
 export const visible = (reach: Reach): SQL | undefined => (reach === 'all' ? undefined : or(added, is, treats))
 
+/** The doctor is the caller, and has not been deleted: then nothing is theirs any more. */
+const ownDoctor = and(eq(doctors.userId, me), isNull(doctors.deletedAt))
+
 /** The appointments that the caller sees: those of patients they see and, for a doctor, their own. */
 export const visibleAppointment = (reach: Reach): SQL | undefined =>
-  reach === 'all' ? undefined : or(added, is, treats, eq(doctors.userId, me))
+  reach === 'all' ? undefined : or(added, is, treats, ownDoctor)
 
 const narrower: Record<Exclude<Reach, 'all' | 'seen'>, SQL | undefined> = {
   added,
   addedOrIs: or(added, is),
-  addedOrTreats: or(added, eq(doctors.userId, me)),
-  own: eq(doctors.userId, me),
+  addedOrTreats: or(added, ownDoctor),
+  own: ownDoctor,
   uploaded: eq(reports.uploadedBy, me),
 }
 
