@@ -75,3 +75,36 @@ export function recorded<Shown extends Columns, Shape extends Record<string, unk
     },
   }
 }
+
+type Removed<Shape> = {
+  resource: string
+  /** The columns that the trail tells of the row, by their names in the API. */
+  fields: Columns
+  /** The table, joined with what `deletable` asks of. */
+  from: SQL
+  /** Which row the caller may delete: seen, reached, and the one of the parameter `id`. */
+  deletable: (shape: Shape) => SQL | undefined
+}
+
+/**
+ * How a row of `table`, which is about a patient, is deleted for good: one statement, which writes the trail too. What
+ * it returns tells whether there was such a row.
+ */
+export function removing<Shape extends Record<string, unknown>>(
+  table: PgTable & { id: PgColumn; patientId: PgColumn },
+  { resource, fields, from, deletable }: Removed<Shape>,
+) {
+  const inBefore = (column: PgColumn) => sql<string>`before.${sql.identifier(column.name)}`
+  const [id, patientId] = [inBefore(table.id), inBefore(table.patientId)]
+  const deleting = prepared((db: Db, shape: Shape) => {
+    const rows = sql`select ${table}.* from ${from} where ${deletable(shape)} for update of ${table}`
+    const before = db.$with('before', {}).as(rows)
+    const gone = db.$with('gone', {}).as(sql`delete from ${table} using before where ${table.id} = ${id}`)
+    const recording = trail(db, { resource, fields, changes: 'deleted', rows: sql`before`, resourceId: id, patientId })
+    return db.with(before, gone, recording).select({ id }).from(sql`before`).prepare('delete')
+  })
+  return async (db: Db, caller: Caller, shape: Shape, ofId: string): Promise<boolean> => {
+    const rows = await deleting(db, shape).execute({ ...signed(caller, 204), id: ofId })
+    return rows.length > 0
+  }
+}

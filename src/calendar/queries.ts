@@ -6,6 +6,7 @@ import { seesPatient } from '../access/patient.ts'
 import { permissionOf, type Reach } from '../access/permissions.ts'
 import { live, permitted, visible, visibleAppointment } from '../access/scope.ts'
 import { appointments } from '../appointments/schema.ts'
+import { removing } from '../audit/change.ts'
 import { signed, trail } from '../audit/record.ts'
 import { users } from '../auth/schema.ts'
 import type { Db } from '../db/client.ts'
@@ -98,30 +99,16 @@ export async function getFeed(db: Db, caller: Caller, side: Side, id: string) {
   return feed
 }
 
-const deleting = prepared((db: Db, { side }: { side: Side }) => {
-  const before = db
-    .$with('before', {})
-    .as(sql`select * from ${feeds} where ${and(own(side), matching(etag))} for update`)
-  const gone = db.$with('gone', {}).as(sql`delete from ${feeds} using before where ${feeds.id} = before.id`)
-  const recording = trail(db, {
-    resource: 'feed',
-    fields: told,
-    changes: 'deleted',
-    rows: sql`before`,
-    resourceId: sql`before.id`,
-    patientId: sql`before.patient_id`,
-  })
-  return db
-    .with(before, gone, recording)
-    .select({ id: sql<string>`before.id` })
-    .from(sql`before`)
-    .prepare('feed_delete')
+const remove = removing(feeds, {
+  resource: 'feed',
+  fields: told,
+  from: sql`${feeds}`,
+  deletable: ({ side }: { side: Side }) => and(own(side), matching(etag)),
 })
 
 /** Ends the URL of the caller's feed, whether or not they still see whom it is of. @throws {Problem} 404, 403, 412 */
 export async function deleteFeed(db: Db, caller: Caller, side: Side, id: string): Promise<void> {
-  const [deleted] = await deleting(db, { side }).execute({ ...signed(caller, 204), id })
-  if (deleted) return
+  if (await remove(db, caller, { side }, id)) return
   await getFeed(db, caller, side, id)
   throw new Problem('precondition-failed')
 }

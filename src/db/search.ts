@@ -1,4 +1,4 @@
-import { type AnyColumn, or, sql } from 'drizzle-orm'
+import { type AnyColumn, sql } from 'drizzle-orm'
 
 /** Text as people compare names: without case and accents. In byte order, which no upgrade of an operating system changes. */
 export const folded = (column: AnyColumn) => sql`(fold(${column}) collate "C")`
@@ -12,7 +12,3 @@ export const calls = (phone: AnyColumn) => sql`${phone} like (select containing(
 /** `q` as it may stand in a phone number, or undefined where it is no part of one. */
 export const digitsOf = (q: string | undefined): string | undefined =>
   q && /^[+\d\s.\-()[\]]*\d[\d\s.\-()[\]]*$/.test(q) ? q.replace(/[^+\d]/g, '') : undefined
-
-/** @see found, calls */
-export const matches = (search: AnyColumn, phone?: AnyColumn) =>
-  phone ? or(found(search), calls(phone)) : found(search)

@@ -7,6 +7,7 @@ import { isDoctor } from '../access/doctor.ts'
 import { seesPatient } from '../access/patient.ts'
 import type { Reach } from '../access/permissions.ts'
 import { live, permitted, visible } from '../access/scope.ts'
+import { removing } from '../audit/change.ts'
 import { signed, trail } from '../audit/record.ts'
 import type { Db } from '../db/client.ts'
 import { pages } from '../db/pages.ts'
@@ -131,30 +132,17 @@ export async function createMapping(db: Db, caller: Caller, values: z.output<typ
   throw new Problem('forbidden', { detail: 'Only whoever added the patient may do this.' })
 }
 
-const deleting = prepared((db: Db, { reach }: Scope) => {
-  const before = db.$with('before', {}).as(sql`select ${mappings}.* from ${mappings}
-    join ${patients} on ${ofPatient} join ${doctors} on ${ofDoctor}
-    where ${and(eq(mappings.id, placeholder('id')), seen({ reach }), permitted(reach), matching(etag))} for update of ${mappings}`)
-  const gone = db.$with('gone', {}).as(sql`delete from ${mappings} using before where ${mappings.id} = before.id`)
-  const recording = trail(db, {
-    resource: 'mapping',
-    fields,
-    changes: 'deleted',
-    rows: sql`before`,
-    resourceId: sql`before.id`,
-    patientId: sql`before.patient_id`,
-  })
-  return db
-    .with(before, gone, recording)
-    .select({ id: sql<string>`before.id` })
-    .from(sql`before`)
-    .prepare('mapping_delete')
+const remove = removing(mappings, {
+  resource: 'mapping',
+  fields,
+  from: sql`${mappings} join ${patients} on ${ofPatient} join ${doctors} on ${ofDoctor}`,
+  deletable: ({ reach }: Scope) =>
+    and(eq(mappings.id, placeholder('id')), seen({ reach }), permitted(reach), matching(etag)),
 })
 
 /** Takes the doctor's access to the patient away. @throws {Problem} 404, 403, 412 */
 export async function deleteMapping(db: Db, caller: Caller, id: string): Promise<void> {
-  const [deleted] = await deleting(db, { reach: caller.reach }).execute({ ...signed(caller, 204), id })
-  if (deleted) return
+  if (await remove(db, caller, { reach: caller.reach }, id)) return
   const permitted = await needMapping(db, caller, id)
   throw new Problem(permitted ? 'precondition-failed' : 'forbidden')
 }

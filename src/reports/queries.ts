@@ -4,6 +4,7 @@ import { needPatient } from '../access/patient.ts'
 import type { Reach } from '../access/permissions.ts'
 import { live, permitted, visible } from '../access/scope.ts'
 import { appointments } from '../appointments/schema.ts'
+import { removing } from '../audit/change.ts'
 import { signed, trail } from '../audit/record.ts'
 import type { Db } from '../db/client.ts'
 import { pages } from '../db/pages.ts'
@@ -100,29 +101,17 @@ export async function createReport(db: Db, caller: Caller, values: Values) {
   throw invalid('appointmentId', 'is not an appointment of this patient', 'unknown')
 }
 
-const deleting = prepared((db: Db, { reach }: Scope) => {
-  const before = db.$with('before', {}).as(sql`select ${reports}.* from ${reports} join ${patients} on ${ofPatient}
-    where ${and(eq(reports.id, placeholder('id')), seen({ reach }), permitted(reach), matching(etag))} for update of ${reports}`)
-  const gone = db.$with('gone', {}).as(sql`delete from ${reports} using before where ${reports.id} = before.id`)
-  const recording = trail(db, {
-    resource: 'report',
-    fields: told,
-    changes: 'deleted',
-    rows: sql`before`,
-    resourceId: sql`before.id`,
-    patientId: sql`before.patient_id`,
-  })
-  return db
-    .with(before, gone, recording)
-    .select({ id: sql<string>`before.id` })
-    .from(sql`before`)
-    .prepare('report_delete')
+const remove = removing(reports, {
+  resource: 'report',
+  fields: told,
+  from: sql`${reports} join ${patients} on ${ofPatient}`,
+  deletable: ({ reach }: Scope) =>
+    and(eq(reports.id, placeholder('id')), seen({ reach }), permitted(reach), matching(etag)),
 })
 
 /** Deletes what is known of the file, and with that all that leads to it. @throws {Problem} 404, 403, 412 */
 export async function deleteReport(db: Db, caller: Caller, id: string): Promise<void> {
-  const [deleted] = await deleting(db, { reach: caller.reach }).execute({ ...signed(caller, 204), id })
-  if (deleted) return
+  if (await remove(db, caller, { reach: caller.reach }, id)) return
   const report = await findReport(db, caller, id)
   throw new Problem(report.permitted ? 'precondition-failed' : 'forbidden')
 }
