@@ -13,6 +13,7 @@ import { logRequests } from './http/log.ts'
 import { renderProblem } from './http/render.ts'
 import { allowedMethods, unknownPath } from './http/routing.ts'
 import { mappingRoutes } from './mappings/routes.ts'
+import { documentRoutes } from './openapi/routes.ts'
 import { operationRoutes } from './operation/routes.ts'
 import { patientRoutes } from './patients/routes.ts'
 import { reportRoutes } from './reports/routes.ts'
@@ -29,6 +30,7 @@ base.use('/api/*', noStore)
 /** The whole API. Every route begins with the guard that says who may use it. */
 export const app = base
   .route('/', operationRoutes)
+  .route('/', documentRoutes(base.routes))
   .route('/api/auth', authRoutes)
   .route('/api/auth', accountRoutes)
   .route('/api/users', userRoutes)

@@ -3,6 +3,7 @@ import { validate as isUuid } from 'uuid'
 import type { Actor } from '../audit/record.ts'
 import { authenticate } from '../auth/authenticate.ts'
 import type { App, Asked, Env } from '../env.ts'
+import { type About, about, isJson } from '../http/about.ts'
 import { needAcceptsJson } from '../http/accept.ts'
 import { matchOf } from '../http/etag.ts'
 import { Problem } from '../http/problem.ts'
@@ -25,9 +26,9 @@ export type Caller = {
 
 export type Guarded = { Bindings: Env; Variables: App['Variables'] & { caller: Caller } }
 
-/** What a route's guard lets through: a permission by name, or anyone. `app.ts` refuses a route without one. */
+/** What a route's guard lets through: a permission by name, or anyone; and what it says of the route. `app.ts` refuses a route without one. */
 export const guard = Symbol('guard')
-export type Guard = { [guard]: PermissionName | 'anyone' }
+export type Guard = { [guard]: PermissionName | 'anyone'; [about]: About }
 
 /** What is known of the sender before they have said who they are. */
 export const sender = (c: Asked) => ({
@@ -36,31 +37,30 @@ export const sender = (c: Asked) => ({
   requestId: c.var.requestId,
 })
 
-/** `accept`: whether the answer is JSON, which the client has to take, or of any type. */
-type Guards = { accept?: 'json' | 'any' }
-
-/** Marks a route that needs no sign-in. @throws {Problem} 406 */
-export const anyone = ({ accept = 'json' }: Guards = {}): MiddlewareHandler<App> & Guard => {
+/** Marks a route that needs no sign-in, and says what it does. @throws {Problem} 406 */
+export const anyone = (said: About): MiddlewareHandler<App> & Guard => {
+  const json = isJson(said)
   const open: MiddlewareHandler<App> = (c, next) => {
-    if (accept === 'json') needAcceptsJson(c.req)
+    if (json) needAcceptsJson(c.req)
     return next()
   }
-  return Object.assign<MiddlewareHandler<App>, Guard>(open, { [guard]: 'anyone' })
+  return Object.assign<MiddlewareHandler<App>, Guard>(open, { [guard]: 'anyone', [about]: said })
 }
 
 const reads = new Set(['GET', 'HEAD'])
 const idOf = (param: string | undefined) => (isUuid(param) ? param : undefined)
 
 /**
- * Lets through who is signed in and whose role has the permission, and gives the route its `caller`.
+ * Lets through who is signed in and whose role has the permission, gives the route its `caller`, and says what it does.
  * Reads and refusals go into the trail behind the answer; a change writes its row with itself.
  * @throws {Problem} 406, 401, 403
  */
-export function can(name: PermissionName, { accept = 'json' }: Guards = {}): MiddlewareHandler<Guarded> & Guard {
+export function can(name: PermissionName, said: About): MiddlewareHandler<Guarded> & Guard {
   const permission = permissionOf(name)
+  const json = isJson(said)
   const [resource = ''] = (permission.audit ?? name).split(/[.:]/)
   const handler: MiddlewareHandler<Guarded> = async (c, next) => {
-    if (accept === 'json') needAcceptsJson(c.req)
+    if (json) needAcceptsJson(c.req)
     const account = await authenticate(c)
     const from = sender(c)
     const actor: Actor = { userId: account.id, role: account.role, ...from }
@@ -78,7 +78,7 @@ export function can(name: PermissionName, { accept = 'json' }: Guards = {}): Mid
     else if (reads.has(c.req.method) && permission.audit && status < 400)
       c.env.audit.add({ ...actor, action: permission.audit, resource, ...c.get('subject'), status })
   }
-  return Object.assign<MiddlewareHandler<Guarded>, Guard>(handler, { [guard]: name })
+  return Object.assign<MiddlewareHandler<Guarded>, Guard>(handler, { [guard]: name, [about]: said })
 }
 
 type Route = { method: string; path: string; handler: object }

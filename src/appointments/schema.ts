@@ -3,6 +3,7 @@ import { check, index, pgEnum, pgTable, text, uuid } from 'drizzle-orm/pg-core'
 import * as z from 'zod'
 import { users } from '../auth/schema.ts'
 import { history, id, instant } from '../db/columns.ts'
+import { shapeOf } from '../db/shape.ts'
 import { doctors } from '../doctors/schema.ts'
 import { id as idField, text as line, instant as moment, optional } from '../http/fields.ts'
 import { plainQuery } from '../http/page.ts'
@@ -62,6 +63,8 @@ export const shownWithSides = {
   doctor: { id: doctors.id, name: doctors.name, specialization: doctors.specialization },
 }
 
+export const Appointment = shapeOf('Appointment', shownWithSides)
+
 const endsAfter = ({ startsAt, endsAt }: { startsAt?: string | undefined; endsAt?: string | undefined }) =>
   !startsAt || !endsAt || startsAt < endsAt
 const tooEarly = { path: ['endsAt'], error: 'must be after startsAt' }
@@ -75,6 +78,7 @@ export const NewAppointment = z
     reason: optional(line(2000)).default(null),
   })
   .refine(endsAfter, tooEarly)
+  .meta({ id: 'NewAppointment' })
 
 export const AppointmentPatch = z
   .strictObject({
@@ -90,6 +94,7 @@ export const AppointmentPatch = z
     path: ['status'],
     error: 'cannot change together with times',
   })
+  .meta({ id: 'AppointmentPatch' })
 
 export const AppointmentQuery = plainQuery({
   patientId: idField.optional(),
@@ -111,7 +116,12 @@ export const SlotQuery = z
       .string()
       .regex(/^\d{1,3}$/, 'must be a whole number from 5 to 480')
       .transform(Number)
-      .pipe(z.int().min(5).max(480)),
+      .pipe(z.int().min(5).max(480))
+      .meta({ type: 'integer', pattern: undefined, minimum: 5, maximum: 480 }),
   })
   .refine(({ from, to }) => from <= to, { path: ['to'], error: 'must not be before from' })
   .refine(({ from, to }) => daysBetween(from, to) < longest, { path: ['to'], error: `must be within ${longest} days` })
+
+export const Slots = z
+  .object({ results: z.array(z.object({ startsAt: z.iso.datetime(), endsAt: z.iso.datetime() })) })
+  .meta({ id: 'Slots' })

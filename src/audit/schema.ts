@@ -2,6 +2,7 @@ import { getTableColumns } from 'drizzle-orm'
 import { index, jsonb, pgTable, smallint, text, uuid } from 'drizzle-orm/pg-core'
 import * as z from 'zod'
 import { id, instant } from '../db/columns.ts'
+import { shapeOf } from '../db/shape.ts'
 import { id as idField, instant as moment } from '../http/fields.ts'
 import { plainQuery } from '../http/page.ts'
 
@@ -36,6 +37,11 @@ export const audit = pgTable(
 
 /** What the API shows of an entry: all of it. */
 export const shownEntry = getTableColumns(audit)
+
+export const AuditEntry = shapeOf('AuditEntry', shownEntry, {
+  patientIds: z.array(z.uuid()).nullable(),
+  changes: z.record(z.string(), z.object({ before: z.unknown(), after: z.unknown() })).nullable(),
+})
 
 export const AuditQuery = plainQuery({
   patientId: idField.optional(),

@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { anyone, type Caller, can, sender } from '../access/can.ts'
 import type { Asked } from '../env.ts'
+import { nothing, one, page } from '../http/about.ts'
 import { answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, plainQuery, readPage } from '../http/page.ts'
@@ -9,7 +10,7 @@ import { noQuery, valid } from '../http/valid.ts'
 import { changeOwn, changePassword, findIdentity, findReset, findUser, resetPassword } from './account-queries.ts'
 import { unauthorized } from './authenticate.ts'
 import { passwordFaults } from './passwords.ts'
-import { AccountPatch, NewPassword, Reset } from './schema.ts'
+import { AccountPatch, NewPassword, Reset, Session, User } from './schema.ts'
 import { endSessions, listSessions } from './session-queries.ts'
 import { count, forgive, signInBuckets } from './throttle.ts'
 import { hashOf } from './tokens.ts'
@@ -32,62 +33,114 @@ async function prove(c: Asked & { var: { caller: Caller } }, password: string) {
 
 /** What someone who is signed in does with their own account. */
 export const accountRoutes = new Hono()
-  .get('/me', can('account:get'), noQuery(), async (c) => {
-    const user = await findUser(c.env.db, c.var.caller.id)
-    if (!user) throw unauthorized()
-    return answerOne(c, user)
-  })
-  .patch('/me', can('account:update'), valid('json', AccountPatch), async (c) => {
-    const { currentPassword, ...values } = c.req.valid('json')
-    if (values.email !== undefined && values.email !== (await findUser(c.env.db, c.var.caller.id))?.email) {
-      if (currentPassword === undefined)
-        throw invalid('currentPassword', 'is needed to change the e-mail address', 'required')
-      await prove(c, currentPassword)
-    }
-    const user = await changeOwn(c.env.db, c.var.caller, values)
-    if (!user) throw new Problem('precondition-failed')
-    return answerOne(c, user)
-  })
-  .post('/password', can('account:password'), valid('json', NewPassword), async (c) => {
-    const { config, db, passwords, sessions } = c.env
-    const { currentPassword, newPassword } = c.req.valid('json')
-    const identity = await prove(c, currentPassword)
-    const errors = passwordFaults(config, 'newPassword', newPassword, identity)
-    if (errors.length > 0) throw new Problem('bad-request', { errors })
-    const changed = await changePassword(db, c.var.caller, identity.passwordHash, await passwords.hash(newPassword))
-    if (!changed) throw invalid('currentPassword', 'is not your password', 'wrong')
-    sessions.forget({ user: c.var.caller.id })
-    return c.body(null, 204)
-  })
-  .post('/reset', anyone(), valid('json', Reset), async (c) => {
-    const { config, db, passwords, sessions, address } = c.env
-    const { token, newPassword } = c.req.valid('json')
-    const buckets = signInBuckets(config, undefined, address)
-    await count(db, buckets)
-    const tokenHash = hashOf(token)
-    const account = await findReset(db, tokenHash)
-    if (!account) throw invalid('token', 'is not valid, or no longer', 'invalid')
-    await forgive(db, buckets)
-    const errors = passwordFaults(config, 'newPassword', newPassword, account)
-    if (errors.length > 0) throw new Problem('bad-request', { errors })
-    const user = await resetPassword(db, sender(c), tokenHash, await passwords.hash(newPassword))
-    if (!user) throw invalid('token', 'is not valid, or no longer', 'invalid')
-    sessions.forget({ user })
-    return c.body(null, 204)
-  })
-  .get('/sessions', can('sessions:list'), valid('query', plainQuery({})), async (c) =>
-    answerPage(c, await readPage(c, c.req.valid('query'), listSessions(c.env.db, c.var.caller))),
+  .get(
+    '/me',
+    can('account:get', { id: 'getMe', summary: 'Get one’s own account', answers: one(User) }),
+    noQuery(),
+    async (c) => {
+      const user = await findUser(c.env.db, c.var.caller.id)
+      if (!user) throw unauthorized()
+      return answerOne(c, user)
+    },
   )
-  .delete('/sessions/:id', can('sessions:end'), valid('param', ById), noQuery(), async (c) => {
-    const session = c.req.valid('param').id
-    const ended = await endSessions(c.env.db, sender(c), { session, userId: c.var.caller.id })
-    if (ended.length === 0) throw new Problem('not-found')
-    c.env.sessions.forget({ session })
-    return c.body(null, 204)
-  })
-  .post('/logout-all', can('sessions:end'), noQuery(), async (c) => {
-    const user = c.var.caller.id
-    await endSessions(c.env.db, sender(c), { userId: user })
-    c.env.sessions.forget({ user })
-    return c.body(null, 204)
-  })
+  .patch(
+    '/me',
+    can('account:update', {
+      id: 'updateMe',
+      summary: 'Change one’s own name or address',
+      description: 'A new address needs `currentPassword`.',
+      answers: one(User),
+      problems: ['conflict', 'too-many-requests'],
+    }),
+    valid('json', AccountPatch),
+    async (c) => {
+      const { currentPassword, ...values } = c.req.valid('json')
+      if (values.email !== undefined && values.email !== (await findUser(c.env.db, c.var.caller.id))?.email) {
+        if (currentPassword === undefined)
+          throw invalid('currentPassword', 'is needed to change the e-mail address', 'required')
+        await prove(c, currentPassword)
+      }
+      const user = await changeOwn(c.env.db, c.var.caller, values)
+      if (!user) throw new Problem('precondition-failed')
+      return answerOne(c, user)
+    },
+  )
+  .post(
+    '/password',
+    can('account:password', {
+      id: 'changePassword',
+      summary: 'Change one’s own password',
+      description: 'Every other session ends.',
+      answers: nothing,
+      problems: ['too-many-requests'],
+    }),
+    valid('json', NewPassword),
+    async (c) => {
+      const { config, db, passwords, sessions } = c.env
+      const { currentPassword, newPassword } = c.req.valid('json')
+      const identity = await prove(c, currentPassword)
+      const errors = passwordFaults(config, 'newPassword', newPassword, identity)
+      if (errors.length > 0) throw new Problem('bad-request', { errors })
+      const changed = await changePassword(db, c.var.caller, identity.passwordHash, await passwords.hash(newPassword))
+      if (!changed) throw invalid('currentPassword', 'is not your password', 'wrong')
+      sessions.forget({ user: c.var.caller.id })
+      return c.body(null, 204)
+    },
+  )
+  .post(
+    '/reset',
+    anyone({
+      id: 'resetPassword',
+      summary: 'Set a password with a reset token',
+      description: 'Every session ends. A refused password does not use the token up.',
+      answers: nothing,
+      problems: ['too-many-requests'],
+    }),
+    valid('json', Reset),
+    async (c) => {
+      const { config, db, passwords, sessions, address } = c.env
+      const { token, newPassword } = c.req.valid('json')
+      const buckets = signInBuckets(config, undefined, address)
+      await count(db, buckets)
+      const tokenHash = hashOf(token)
+      const account = await findReset(db, tokenHash)
+      if (!account) throw invalid('token', 'is not valid, or no longer', 'invalid')
+      await forgive(db, buckets)
+      const errors = passwordFaults(config, 'newPassword', newPassword, account)
+      if (errors.length > 0) throw new Problem('bad-request', { errors })
+      const user = await resetPassword(db, sender(c), tokenHash, await passwords.hash(newPassword))
+      if (!user) throw invalid('token', 'is not valid, or no longer', 'invalid')
+      sessions.forget({ user })
+      return c.body(null, 204)
+    },
+  )
+  .get(
+    '/sessions',
+    can('sessions:list', { id: 'listSessions', summary: 'List one’s own sessions', answers: page(Session) }),
+    valid('query', plainQuery({})),
+    async (c) => answerPage(c, await readPage(c, c.req.valid('query'), listSessions(c.env.db, c.var.caller))),
+  )
+  .delete(
+    '/sessions/:id',
+    can('sessions:end', { id: 'endSession', summary: 'End one of one’s own sessions', answers: nothing }),
+    valid('param', ById),
+    noQuery(),
+    async (c) => {
+      const session = c.req.valid('param').id
+      const ended = await endSessions(c.env.db, sender(c), { session, userId: c.var.caller.id })
+      if (ended.length === 0) throw new Problem('not-found')
+      c.env.sessions.forget({ session })
+      return c.body(null, 204)
+    },
+  )
+  .post(
+    '/logout-all',
+    can('sessions:end', { id: 'logoutAll', summary: 'End all of one’s own sessions', answers: nothing }),
+    noQuery(),
+    async (c) => {
+      const user = c.var.caller.id
+      await endSessions(c.env.db, sender(c), { userId: user })
+      c.env.sessions.forget({ user })
+      return c.body(null, 204)
+    },
+  )

@@ -1,12 +1,13 @@
 import { Hono } from 'hono'
 import { anyone, sender } from '../access/can.ts'
 import type { App, Asked } from '../env.ts'
+import { nothing, plain } from '../http/about.ts'
 import { Problem } from '../http/problem.ts'
 import { valid } from '../http/valid.ts'
 import { bearer, unauthorized } from './authenticate.ts'
 import { decoy, outdated, passwordFaults } from './passwords.ts'
 import { findCredentials, register, rehash, rotate, signIn } from './queries.ts'
-import { Login, Logout, Refresh, Register } from './schema.ts'
+import { Login, Logout, Refresh, Register, SignedIn, Tokens } from './schema.ts'
 import { endSessions } from './session-queries.ts'
 import { count, forgive, registrationBuckets, signInBuckets } from './throttle.ts'
 import { generationOf, type SessionRow, tokenPair, verifyToken } from './tokens.ts'
@@ -21,55 +22,99 @@ const refused = (c: Asked, userId: string | null) => {
 
 /** Getting, renewing and giving back tokens. */
 export const authRoutes = new Hono<App>()
-  .post('/register', anyone(), valid('json', Register), async (c) => {
-    const { config, db, passwords } = c.env
-    if (config.REGISTRATION === 'closed') throw new Problem('forbidden', { detail: 'Registration is closed.' })
-    const { password, ...account } = c.req.valid('json')
-    const errors = passwordFaults(config, 'password', password, account)
-    if (errors.length > 0) throw new Problem('bad-request', { errors })
-    await count(db, registrationBuckets(config, c.env.address))
-    const passwordHash = await passwords.hash(password)
-    const { user, session } = await register(db, config, sender(c), { ...account, passwordHash })
-    return c.json({ user, ...(await pairFor(c, session)) }, 201)
-  })
-  .post('/login', anyone(), valid('json', Login), async (c) => {
-    const { config, db, passwords } = c.env
-    const { email, password } = c.req.valid('json')
-    const account = await findCredentials(db, email, c.env.address)
-    const buckets = signInBuckets(config, email, c.env.address, account?.known)
-    await count(db, buckets)
-    // An unknown account costs as much time as a known one.
-    const right = await passwords.verify(account?.passwordHash ?? decoy, password)
-    if (!account?.active || !right) throw refused(c, account?.id ?? null)
-    const signedIn = await signIn(db, config, sender(c), account)
-    if (!signedIn) throw refused(c, account.id)
-    await forgive(db, buckets)
-    if (outdated(account.passwordHash))
-      await rehash(db, account.id, account.passwordHash, await passwords.hash(password))
-    return c.json({ user: signedIn.user, ...(await pairFor(c, signedIn.session)) }, 200)
-  })
-  .post('/refresh', anyone(), valid('json', Refresh), async (c) => {
-    const { config, db, keys, sessions } = c.env
-    const claims = await verifyToken(config, keys, c.req.valid('json').refresh, 'refresh')
-    const session =
-      claims && (await rotate(db, sender(c), { id: claims.sid, userId: claims.sub, generation: generationOf(claims) }))
-    if (session && !session.revokedAt) return c.json(await pairFor(c, session), 200)
-    if (session) sessions.forget({ session: session.id })
-    // Only failures are counted: what a good token may do, a bad one cannot use up.
-    await count(db, signInBuckets(config, claims?.sub, c.env.address))
-    throw unauthorized('The refresh token is not valid, or its session has ended.')
-  })
-  .post('/logout', anyone(), valid('json', Logout, { optional: true }), async (c) => {
-    const { config, db, keys, sessions } = c.env
-    const { refresh } = c.req.valid('json')
-    const token = bearer(c)
-    const claims = await Promise.all([
-      refresh && verifyToken(config, keys, refresh, 'refresh'),
-      token && sessions.claims(c, token),
-    ])
-    for (const session of new Set(claims.flatMap((claim) => (claim ? [claim.sid] : [])))) {
-      await endSessions(db, sender(c), { session })
-      sessions.forget({ session })
-    }
-    return c.body(null, 204)
-  })
+  .post(
+    '/register',
+    anyone({
+      id: 'register',
+      summary: 'Register and sign in',
+      description: 'The first account on an empty database becomes the administrator, every later one a patient.',
+      answers: plain(SignedIn, 201),
+      problems: ['forbidden', 'conflict', 'too-many-requests'],
+    }),
+    valid('json', Register),
+    async (c) => {
+      const { config, db, passwords } = c.env
+      if (config.REGISTRATION === 'closed') throw new Problem('forbidden', { detail: 'Registration is closed.' })
+      const { password, ...account } = c.req.valid('json')
+      const errors = passwordFaults(config, 'password', password, account)
+      if (errors.length > 0) throw new Problem('bad-request', { errors })
+      await count(db, registrationBuckets(config, c.env.address))
+      const passwordHash = await passwords.hash(password)
+      const { user, session } = await register(db, config, sender(c), { ...account, passwordHash })
+      return c.json({ user, ...(await pairFor(c, session)) }, 201)
+    },
+  )
+  .post(
+    '/login',
+    anyone({
+      id: 'login',
+      summary: 'Sign in',
+      answers: plain(SignedIn),
+      problems: ['unauthorized', 'too-many-requests'],
+    }),
+    valid('json', Login),
+    async (c) => {
+      const { config, db, passwords } = c.env
+      const { email, password } = c.req.valid('json')
+      const account = await findCredentials(db, email, c.env.address)
+      const buckets = signInBuckets(config, email, c.env.address, account?.known)
+      await count(db, buckets)
+      // An unknown account costs as much time as a known one.
+      const right = await passwords.verify(account?.passwordHash ?? decoy, password)
+      if (!account?.active || !right) throw refused(c, account?.id ?? null)
+      const signedIn = await signIn(db, config, sender(c), account)
+      if (!signedIn) throw refused(c, account.id)
+      await forgive(db, buckets)
+      if (outdated(account.passwordHash))
+        await rehash(db, account.id, account.passwordHash, await passwords.hash(password))
+      return c.json({ user: signedIn.user, ...(await pairFor(c, signedIn.session)) }, 200)
+    },
+  )
+  .post(
+    '/refresh',
+    anyone({
+      id: 'refresh',
+      summary: 'Renew the tokens',
+      description:
+        'Each refresh token is good once. Used again within 10 seconds it gives the same successor; later it ends the session.',
+      answers: plain(Tokens),
+      problems: ['unauthorized', 'too-many-requests'],
+    }),
+    valid('json', Refresh),
+    async (c) => {
+      const { config, db, keys, sessions } = c.env
+      const claims = await verifyToken(config, keys, c.req.valid('json').refresh, 'refresh')
+      const session =
+        claims &&
+        (await rotate(db, sender(c), { id: claims.sid, userId: claims.sub, generation: generationOf(claims) }))
+      if (session && !session.revokedAt) return c.json(await pairFor(c, session), 200)
+      if (session) sessions.forget({ session: session.id })
+      // Only failures are counted: what a good token may do, a bad one cannot use up.
+      await count(db, signInBuckets(config, claims?.sub, c.env.address))
+      throw unauthorized('The refresh token is not valid, or its session has ended.')
+    },
+  )
+  .post(
+    '/logout',
+    anyone({
+      id: 'logout',
+      summary: 'End the session',
+      description: 'That of the refresh token, of the access token, or of both.',
+      answers: nothing,
+    }),
+    valid('json', Logout, { optional: true }),
+    async (c) => {
+      const { config, db, keys, sessions } = c.env
+      const { refresh } = c.req.valid('json')
+      const token = bearer(c)
+      const claims = await Promise.all([
+        refresh && verifyToken(config, keys, refresh, 'refresh'),
+        token && sessions.claims(c, token),
+      ])
+      for (const session of new Set(claims.flatMap((claim) => (claim ? [claim.sid] : [])))) {
+        await endSessions(db, sender(c), { session })
+        sessions.forget({ session })
+      }
+      return c.body(null, 204)
+    },
+  )

@@ -3,6 +3,7 @@ import { boolean, check, index, integer, pgEnum, pgTable, text, unique, uuid } f
 import * as z from 'zod'
 import { roles } from '../access/permissions.ts'
 import { history, id, instant } from '../db/columns.ts'
+import { shapeOf } from '../db/shape.ts'
 import { email, text as line, password, token } from '../http/fields.ts'
 
 export const role = pgEnum('role', roles)
@@ -77,18 +78,22 @@ export const resets = pgTable(
   (table) => [unique('resets_token_hash_key').on(table.tokenHash)],
 )
 
-export const Register = z.strictObject({ name: line(200), email, password })
-export const Login = z.strictObject({ email, password })
-export const Refresh = z.strictObject({ refresh: token })
-export const Logout = z.strictObject({ refresh: token.optional() })
+export const Register = z.strictObject({ name: line(200), email, password }).meta({ id: 'Register' })
+export const Login = z.strictObject({ email, password }).meta({ id: 'Login' })
+export const Refresh = z.strictObject({ refresh: token }).meta({ id: 'Refresh' })
+export const Logout = z.strictObject({ refresh: token.optional() }).meta({ id: 'Logout' })
 
-export const AccountPatch = z.strictObject({
-  name: line(200).optional(),
-  email: email.optional(),
-  currentPassword: password.optional(),
-})
-export const NewPassword = z.strictObject({ currentPassword: password, newPassword: password })
-export const Reset = z.strictObject({ token, newPassword: password })
+export const AccountPatch = z
+  .strictObject({
+    name: line(200).optional(),
+    email: email.optional(),
+    currentPassword: password.optional(),
+  })
+  .meta({ id: 'AccountPatch' })
+export const NewPassword = z
+  .strictObject({ currentPassword: password, newPassword: password })
+  .meta({ id: 'NewPassword' })
+export const Reset = z.strictObject({ token, newPassword: password }).meta({ id: 'Reset' })
 
 /** What the API shows of a session, beside whether it is the one that asks. */
 export const shownSession = {
@@ -109,3 +114,16 @@ export const shownUser = {
   createdAt: users.createdAt,
   updatedAt: users.updatedAt,
 }
+
+export const User = shapeOf('User', shownUser)
+export const Session = shapeOf('Session', shownSession, { current: z.boolean() })
+
+const tokens = {
+  access: z.string(),
+  refresh: z.string(),
+  tokenType: z.literal('Bearer'),
+  /** For how long the access token is good, in seconds. */
+  expiresIn: z.int(),
+}
+export const Tokens = z.object(tokens).meta({ id: 'Tokens' })
+export const SignedIn = z.object({ user: User, ...tokens }).meta({ id: 'SignedIn' })

@@ -4,13 +4,14 @@ import { anyone, can, type Guarded, sender } from '../access/can.ts'
 import { permissions } from '../access/permissions.ts'
 import { hashOf } from '../auth/tokens.ts'
 import type { App, Asked } from '../env.ts'
+import { content, created, deleted, one } from '../http/about.ts'
 import { answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { Problem } from '../http/problem.ts'
 import { noQuery, valid } from '../http/valid.ts'
 import { calendarOf } from './icalendar.ts'
 import { deleteFeed, findFeed, getFeed, isReached, makeFeed, openFeed, readFeed } from './queries.ts'
-import { FeedQuery, type Side } from './schema.ts'
+import { Feed, FeedQuery, NewFeed, type Side } from './schema.ts'
 
 type OfOne = Context<Guarded, '/:id'>
 /** @throws {Problem} 404 where the caller does not see the doctor or patient in the path */
@@ -72,15 +73,37 @@ async function answerCalendar(
 }
 
 export const calendarRoutes = new Hono()
-  .get('/doctors/:id/calendar-feed', can('doctorFeeds:get'), valid('param', ById), noQuery(hasFeed('doctor')), (c) =>
-    answerFeed(c, 'doctor', c.req.valid('param').id),
+  .get(
+    '/doctors/:id/calendar-feed',
+    can('doctorFeeds:get', {
+      id: 'getDoctorFeed',
+      summary: 'Get one’s feed of a doctor’s calendar',
+      description: 'Never its URL, which is told once.',
+      answers: one(Feed),
+    }),
+    valid('param', ById),
+    noQuery(hasFeed('doctor')),
+    (c) => answerFeed(c, 'doctor', c.req.valid('param').id),
   )
-  .post('/doctors/:id/calendar-feed', can('doctorFeeds:create'), valid('param', ById), noQuery(sees('doctor')), (c) =>
-    answerNew(c, 'doctor', c.req.valid('param').id),
+  .post(
+    '/doctors/:id/calendar-feed',
+    can('doctorFeeds:create', {
+      id: 'createDoctorFeed',
+      summary: 'Make a URL to subscribe to a doctor’s calendar',
+      description: 'In place of an earlier one, whose URL ends. The new URL is told once.',
+      answers: created(NewFeed, { keyed: false }),
+    }),
+    valid('param', ById),
+    noQuery(sees('doctor')),
+    (c) => answerNew(c, 'doctor', c.req.valid('param').id),
   )
   .delete(
     '/doctors/:id/calendar-feed',
-    can('doctorFeeds:delete'),
+    can('doctorFeeds:delete', {
+      id: 'deleteDoctorFeed',
+      summary: 'End the URL of one’s feed of a doctor’s calendar',
+      answers: deleted,
+    }),
     valid('param', ById),
     noQuery(hasFeed('doctor')),
     async (c) => {
@@ -90,24 +113,48 @@ export const calendarRoutes = new Hono()
   )
   .get(
     '/doctors/:id/calendar.ics',
-    anyone({ accept: 'any' }),
+    anyone({
+      id: 'readDoctorCalendar',
+      summary: 'Read a doctor’s calendar',
+      description:
+        'For calendar programs: the token in the URL is the authorisation. The times alone, unless `detail=full`.',
+      answers: content(['text/calendar']),
+    }),
     valid('param', ById),
     valid('query', FeedQuery, { first: opens('doctor') }),
     (c) => answerCalendar(c, 'doctor', c.req.valid('param').id, c.req.valid('query')),
   )
-  .get('/patients/:id/calendar-feed', can('patientFeeds:get'), valid('param', ById), noQuery(hasFeed('patient')), (c) =>
-    answerFeed(c, 'patient', c.req.valid('param').id),
+  .get(
+    '/patients/:id/calendar-feed',
+    can('patientFeeds:get', {
+      id: 'getPatientFeed',
+      summary: 'Get one’s feed of a patient’s calendar',
+      description: 'Never its URL, which is told once.',
+      answers: one(Feed),
+    }),
+    valid('param', ById),
+    noQuery(hasFeed('patient')),
+    (c) => answerFeed(c, 'patient', c.req.valid('param').id),
   )
   .post(
     '/patients/:id/calendar-feed',
-    can('patientFeeds:create'),
+    can('patientFeeds:create', {
+      id: 'createPatientFeed',
+      summary: 'Make a URL to subscribe to a patient’s calendar',
+      description: 'In place of an earlier one, whose URL ends. The new URL is told once.',
+      answers: created(NewFeed, { keyed: false }),
+    }),
     valid('param', ById),
     noQuery(sees('patient')),
     (c) => answerNew(c, 'patient', c.req.valid('param').id),
   )
   .delete(
     '/patients/:id/calendar-feed',
-    can('patientFeeds:delete'),
+    can('patientFeeds:delete', {
+      id: 'deletePatientFeed',
+      summary: 'End the URL of one’s feed of a patient’s calendar',
+      answers: deleted,
+    }),
     valid('param', ById),
     noQuery(hasFeed('patient')),
     async (c) => {
@@ -117,7 +164,13 @@ export const calendarRoutes = new Hono()
   )
   .get(
     '/patients/:id/calendar.ics',
-    anyone({ accept: 'any' }),
+    anyone({
+      id: 'readPatientCalendar',
+      summary: 'Read a patient’s calendar',
+      description:
+        'For calendar programs: the token in the URL is the authorisation. Patient and reason are named only with `detail=full`.',
+      answers: content(['text/calendar']),
+    }),
     valid('param', ById),
     valid('query', FeedQuery, { first: opens('patient') }),
     (c) => answerCalendar(c, 'patient', c.req.valid('param').id, c.req.valid('query')),

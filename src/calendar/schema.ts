@@ -3,6 +3,7 @@ import { check, pgTable, text, unique, uuid } from 'drizzle-orm/pg-core'
 import * as z from 'zod'
 import { users } from '../auth/schema.ts'
 import { id, instant } from '../db/columns.ts'
+import { shapeOf } from '../db/shape.ts'
 import { doctors } from '../doctors/schema.ts'
 import { token } from '../http/fields.ts'
 import { patients } from '../patients/schema.ts'
@@ -36,5 +37,9 @@ export const feeds = pgTable(
 
 /** What the API shows of a feed: never its token, which is told once. */
 export const shownFeed = { id: feeds.id, createdAt: feeds.createdAt }
+
+export const Feed = shapeOf('Feed', shownFeed)
+/** A feed as it is answered the one time that its URL is told. */
+export const NewFeed = shapeOf('NewFeed', shownFeed, { url: z.string() })
 
 export const FeedQuery = z.strictObject({ token, detail: z.enum(['full']).optional() })

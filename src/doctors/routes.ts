@@ -1,32 +1,60 @@
 import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
+import { created, deleted, one, page } from '../http/about.ts'
 import { answerCreated, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, readPage } from '../http/page.ts'
 import { noQuery, valid } from '../http/valid.ts'
 import { changeDoctor, createDoctor, deleteDoctor, getDoctor, listDoctors, restoreDoctor } from './queries.ts'
-import { DoctorPatch, DoctorQuery, WholeDoctor } from './schema.ts'
+import { Doctor, DoctorPatch, DoctorQuery, WholeDoctor } from './schema.ts'
 
 /** @throws {Problem} 404 where there is no doctor of the id in the path */
 const exists = (c: Context<Guarded, '/:id'>) => getDoctor(c.env.db, c.req.param('id'))
 
 export const doctorRoutes = new Hono()
-  .get('/', can('doctors:list'), valid('query', DoctorQuery), async (c) => {
-    const query = c.req.valid('query')
-    return answerPage(c, await readPage(c, query, listDoctors(c.env.db, query)))
-  })
-  .post('/', can('doctors:create'), valid('json', WholeDoctor), async (c) => {
-    const doctor = await createDoctor(c.env.db, c.var.caller, c.req.valid('json'))
-    return answerCreated(c, '/api/doctors', doctor)
-  })
-  .get('/:id', can('doctors:get'), valid('param', ById), noQuery(exists), async (c) => {
-    const doctor = await getDoctor(c.env.db, c.req.valid('param').id)
-    c.set('subject', { resourceId: doctor.id })
-    return answerOne(c, doctor)
-  })
+  .get(
+    '/',
+    can('doctors:list', { id: 'listDoctors', summary: 'List doctors', answers: page(Doctor) }),
+    valid('query', DoctorQuery),
+    async (c) => {
+      const query = c.req.valid('query')
+      return answerPage(c, await readPage(c, query, listDoctors(c.env.db, query)))
+    },
+  )
+  .post(
+    '/',
+    can('doctors:create', {
+      id: 'createDoctor',
+      summary: 'Add a doctor',
+      answers: created(Doctor),
+      problems: ['conflict'],
+    }),
+    valid('json', WholeDoctor),
+    async (c) => {
+      const doctor = await createDoctor(c.env.db, c.var.caller, c.req.valid('json'))
+      return answerCreated(c, '/api/doctors', doctor)
+    },
+  )
+  .get(
+    '/:id',
+    can('doctors:get', { id: 'getDoctor', summary: 'Get a doctor', answers: one(Doctor) }),
+    valid('param', ById),
+    noQuery(exists),
+    async (c) => {
+      const doctor = await getDoctor(c.env.db, c.req.valid('param').id)
+      c.set('subject', { resourceId: doctor.id })
+      return answerOne(c, doctor)
+    },
+  )
   .put(
     '/:id',
-    can('doctors:update'),
+    can('doctors:update', {
+      id: 'replaceDoctor',
+      summary: 'Replace a doctor',
+      description: 'An optional field that is absent is cleared.',
+      answers: one(Doctor),
+      problems: ['conflict', 'forbidden'],
+    }),
     valid('param', ById),
     valid('json', WholeDoctor, { first: exists }),
     async (c) => {
@@ -40,15 +68,42 @@ export const doctorRoutes = new Hono()
   )
   .patch(
     '/:id',
-    can('doctors:update'),
+    can('doctors:update', {
+      id: 'updateDoctor',
+      summary: 'Change some fields of a doctor',
+      answers: one(Doctor),
+      problems: ['conflict', 'forbidden'],
+    }),
     valid('param', ById),
     valid('json', DoctorPatch, { first: exists }),
     async (c) => answerOne(c, await changeDoctor(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))),
   )
-  .delete('/:id', can('doctors:delete'), valid('param', ById), noQuery(exists), async (c) => {
-    await deleteDoctor(c.env.db, c.var.caller, c.req.valid('param').id)
-    return c.body(null, 204)
-  })
-  .post('/:id/restore', can('doctors:restore'), valid('param', ById), noQuery(), async (c) =>
-    answerOne(c, await restoreDoctor(c.env.db, c.var.caller, c.req.valid('param').id)),
+  .delete(
+    '/:id',
+    can('doctors:delete', {
+      id: 'deleteDoctor',
+      summary: 'Delete a doctor',
+      description:
+        'Hides the doctor and ends their mappings; past appointments keep the name. Refused while there are appointments to come.',
+      answers: deleted,
+      problems: ['conflict'],
+    }),
+    valid('param', ById),
+    noQuery(exists),
+    async (c) => {
+      await deleteDoctor(c.env.db, c.var.caller, c.req.valid('param').id)
+      return c.body(null, 204)
+    },
+  )
+  .post(
+    '/:id/restore',
+    can('doctors:restore', {
+      id: 'restoreDoctor',
+      summary: 'Bring a deleted doctor back',
+      answers: one(Doctor),
+      problems: ['conflict'],
+    }),
+    valid('param', ById),
+    noQuery(),
+    async (c) => answerOne(c, await restoreDoctor(c.env.db, c.var.caller, c.req.valid('param').id)),
   )

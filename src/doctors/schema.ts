@@ -4,6 +4,7 @@ import * as z from 'zod'
 import { role, users } from '../auth/schema.ts'
 import { deletedAt, history, id } from '../db/columns.ts'
 import { folded } from '../db/search.ts'
+import { shapeOf } from '../db/shape.ts'
 import { email, id as idField, text as line, optional, phone } from '../http/fields.ts'
 import { listQuery } from '../http/page.ts'
 import { timeZone, type WorkingHours, workingHours } from './hours.ts'
@@ -60,6 +61,8 @@ export const shownDoctor = {
   updatedAt: doctors.updatedAt,
 }
 
+export const Doctor = shapeOf('Doctor', shownDoctor, { workingHours: workingHours.nullable() })
+
 const fields = {
   name: line(200),
   specialization: line(200),
@@ -73,16 +76,18 @@ const fields = {
   userId: idField.nullable(),
 }
 
-export const WholeDoctor = z.strictObject({
-  ...fields,
-  phone: fields.phone.default(null),
-  licenseNumber: fields.licenseNumber.default(null),
-  experienceYears: fields.experienceYears.default(null),
-  timeZone: fields.timeZone.default('UTC'),
-  workingHours: fields.workingHours.default(null),
-  userId: fields.userId.optional(),
-})
-export const DoctorPatch = z.strictObject(fields).partial()
+export const WholeDoctor = z
+  .strictObject({
+    ...fields,
+    phone: fields.phone.default(null),
+    licenseNumber: fields.licenseNumber.default(null),
+    experienceYears: fields.experienceYears.default(null),
+    timeZone: fields.timeZone.default('UTC'),
+    workingHours: fields.workingHours.default(null),
+    userId: fields.userId.optional(),
+  })
+  .meta({ id: 'WholeDoctor' })
+export const DoctorPatch = z.strictObject(fields).partial().meta({ id: 'DoctorPatch' })
 
 export const DoctorQuery = listQuery({ q: line(200).optional(), specialization: line(200).optional() }, [
   'name',

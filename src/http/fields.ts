@@ -43,6 +43,7 @@ export const id = z.uuid().toLowerCase()
 export const phone = storable
   .transform((value) => value.replace(/[\s.\-()[\]]/g, ''))
   .pipe(z.string().regex(/^\+[1-9]\d{1,14}$/, 'must be an international number that begins with +'))
+  .meta({ description: 'E.164. Spaces, dots, dashes and brackets are taken out.' })
 
 /** A day in the past, from 1900-01-01 to today (UTC). */
 export const pastDay = z.iso

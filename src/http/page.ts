@@ -19,10 +19,14 @@ export const listQuery = <Filters extends z.ZodRawShape, const Sort extends stri
       .regex(/^\d{1,3}$/, 'must be a whole number from 1 to 100')
       .transform(Number)
       .pipe(z.int().min(1).max(100))
-      .default(50),
-    cursor: z.string().max(2000).optional(),
-    count: z.enum(['true', 'false']).optional(),
-    sort: z.enum(sorts.flatMap((name): (Sort | `-${Sort}`)[] => [name, `-${name}`])).optional(),
+      .default(50)
+      .meta({ type: 'integer', pattern: undefined, minimum: 1, maximum: 100, default: 50 }),
+    cursor: z.string().max(2000).optional().meta({ description: 'From the `next` of the page before.' }),
+    count: z.enum(['true', 'false']).optional().meta({ description: 'Whether to count all that match.' }),
+    sort: z
+      .enum(sorts.flatMap((name): (Sort | `-${Sort}`)[] => [name, `-${name}`]))
+      .optional()
+      .meta({ description: 'A leading `-` turns the order round. Newest first where it is left out.' }),
   })
 
 /** The query of a list in the one order there is: newest first. */

@@ -2,6 +2,7 @@ import { zValidator } from '@hono/zod-validator'
 import type { Context, MiddlewareHandler, ValidationTargets } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { z } from 'zod'
+import { type Taken, taken } from './about.ts'
 import { placeOf } from './page.ts'
 import { type FieldError, invalid, Problem } from './problem.ts'
 
@@ -121,13 +122,12 @@ export function valid<Schema extends z.ZodType, Target extends keyof ValidationT
       throw problem
     }
   }
-  return validate
+  return Object.assign(validate, { [taken]: { target, schema, optional } satisfies Taken })
 }
 
 /** Refuses the query of a route that takes none. `first` as with {@link valid}. @throws {Problem} 400 naming each parameter */
-export const noQuery =
-  (first?: Check): MiddlewareHandler =>
-  async (c, next) => {
+export const noQuery = (first?: Check) => {
+  const refuse: MiddlewareHandler = async (c, next) => {
     try {
       checkNoQuery(c)
     } catch (problem) {
@@ -136,3 +136,5 @@ export const noQuery =
     }
     await next()
   }
+  return Object.assign(refuse, { [taken]: { target: 'query', schema: undefined, optional: true } satisfies Taken })
+}

@@ -2,10 +2,13 @@ import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
 import { needDoctor } from '../access/doctor.ts'
 import { needPatient } from '../access/patient.ts'
+import { Doctor } from '../doctors/schema.ts'
+import { created, deleted, one, page } from '../http/about.ts'
 import { answerCreated, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, plainQuery, readPage } from '../http/page.ts'
 import { noQuery, valid } from '../http/valid.ts'
+import { Patient } from '../patients/schema.ts'
 import {
   createMapping,
   deleteMapping,
@@ -14,7 +17,7 @@ import {
   listMappings,
   needMapping,
 } from './queries.ts'
-import { MappingQuery, NewMapping } from './schema.ts'
+import { Mapping, MappingQuery, NewMapping } from './schema.ts'
 
 /** @throws {Problem} 404 where the caller does not see the patient in the path */
 const seesPatient = (c: Context<Guarded, '/:id'>) => needPatient(c.env.db, c.var.caller, c.req.param('id'))
@@ -27,19 +30,42 @@ const seesMapping = (c: Context<Guarded, '/:id'>) => needMapping(c.env.db, c.var
 const seesEither = (c: Context<Guarded, '/:id'>) => seesMapping(c).catch(() => seesPatient(c))
 
 export const mappingRoutes = new Hono()
-  .get('/mappings', can('mappings:list'), valid('query', MappingQuery), async (c) => {
-    const query = c.req.valid('query')
-    const read = await readPage(c, query, listMappings(c.env.db, c.var.caller, query))
-    return answerPage(c, read, (row) => row.patientId)
-  })
-  .post('/mappings', can('mappings:create'), valid('json', NewMapping), async (c) => {
-    const mapping = await createMapping(c.env.db, c.var.caller, c.req.valid('json'))
-    return answerCreated(c, '/api/mappings', mapping)
-  })
+  .get(
+    '/mappings',
+    can('mappings:list', { id: 'listMappings', summary: 'List who treats whom', answers: page(Mapping) }),
+    valid('query', MappingQuery),
+    async (c) => {
+      const query = c.req.valid('query')
+      const read = await readPage(c, query, listMappings(c.env.db, c.var.caller, query))
+      return answerPage(c, read, (row) => row.patientId)
+    },
+  )
+  .post(
+    '/mappings',
+    can('mappings:create', {
+      id: 'createMapping',
+      summary: 'Let a doctor treat a patient',
+      description: 'A mapping is what lets the doctor see the patient.',
+      answers: created(Mapping),
+      problems: ['conflict'],
+    }),
+    valid('json', NewMapping),
+    async (c) => {
+      const mapping = await createMapping(c.env.db, c.var.caller, c.req.valid('json'))
+      return answerCreated(c, '/api/mappings', mapping)
+    },
+  )
   // A mapping's id gives the mapping, a patient's id that patient's mappings: UUIDs cannot collide.
   .get(
     '/mappings/:id',
-    can('mappings:get'),
+    can('mappings:get', {
+      id: 'getMapping',
+      summary: 'Get a mapping, or the mappings of a patient',
+      description:
+        'With the id of a mapping: that mapping. With the id of a patient: a page of that patient’s mappings.',
+      answers: one(Mapping),
+      or: page(Mapping),
+    }),
     valid('param', ById),
     valid('query', plainQuery({}), { first: seesEither }),
     async (c) => {
@@ -55,13 +81,27 @@ export const mappingRoutes = new Hono()
       return answerPage(c, read, (row) => row.patientId)
     },
   )
-  .delete('/mappings/:id', can('mappings:delete'), valid('param', ById), noQuery(seesMapping), async (c) => {
-    await deleteMapping(c.env.db, c.var.caller, c.req.valid('param').id)
-    return c.body(null, 204)
-  })
+  .delete(
+    '/mappings/:id',
+    can('mappings:delete', {
+      id: 'deleteMapping',
+      summary: 'Take a doctor’s access to a patient away',
+      answers: deleted,
+    }),
+    valid('param', ById),
+    noQuery(seesMapping),
+    async (c) => {
+      await deleteMapping(c.env.db, c.var.caller, c.req.valid('param').id)
+      return c.body(null, 204)
+    },
+  )
   .get(
     '/patients/:id/doctors',
-    can('mappings:list'),
+    can('mappings:list', {
+      id: 'listDoctorsOfPatient',
+      summary: 'List the doctors of a patient',
+      answers: page(Doctor),
+    }),
     valid('param', ById),
     valid('query', plainQuery({}), { first: seesPatient }),
     async (c) => {
@@ -74,7 +114,12 @@ export const mappingRoutes = new Hono()
   )
   .get(
     '/doctors/:id/patients',
-    can('mappings:list'),
+    can('mappings:list', {
+      id: 'listPatientsOfDoctor',
+      summary: 'List the patients of a doctor',
+      description: 'Of them, those that the caller sees.',
+      answers: page(Patient),
+    }),
     valid('param', ById),
     valid('query', plainQuery({}), { first: doctorExists }),
     async (c) => {

@@ -2,6 +2,7 @@ import { index, pgTable, unique, uuid } from 'drizzle-orm/pg-core'
 import * as z from 'zod'
 import { users } from '../auth/schema.ts'
 import { id, instant } from '../db/columns.ts'
+import { shapeOf } from '../db/shape.ts'
 import { doctors } from '../doctors/schema.ts'
 import { id as idField } from '../http/fields.ts'
 import { plainQuery } from '../http/page.ts'
@@ -41,5 +42,7 @@ export const shownMapping = {
   doctor: { id: doctors.id, name: doctors.name, specialization: doctors.specialization },
 }
 
-export const NewMapping = z.strictObject({ patientId: idField, doctorId: idField })
+export const Mapping = shapeOf('Mapping', shownMapping)
+
+export const NewMapping = z.strictObject({ patientId: idField, doctorId: idField }).meta({ id: 'NewMapping' })
 export const MappingQuery = plainQuery({ patientId: idField.optional(), doctorId: idField.optional() })

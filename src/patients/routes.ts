@@ -1,13 +1,14 @@
 import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
 import { permissionOf } from '../access/permissions.ts'
+import { created, deleted, one, page } from '../http/about.ts'
 import { answerCreated, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, readPage } from '../http/page.ts'
 import { Problem } from '../http/problem.ts'
 import { noQuery, valid } from '../http/valid.ts'
 import { changePatient, createPatient, deletePatient, getPatient, listPatients, restorePatient } from './queries.ts'
-import { NewPatient, PatientPatch, PatientQuery, WholePatient } from './schema.ts'
+import { NewPatient, Patient, PatientPatch, PatientQuery, WholePatient } from './schema.ts'
 
 /** @throws {Problem} 404 where the caller does not see the patient in the path */
 const seesPatient = (c: Context<Guarded, '/:id'>) => getPatient(c.env.db, c.var.caller, c.req.param('id'))
@@ -19,24 +20,57 @@ const maySeeDeleted = async (c: Context<Guarded>) => {
 }
 
 export const patientRoutes = new Hono()
-  .get('/', can('patients:list'), valid('query', PatientQuery, { first: maySeeDeleted }), async (c) => {
-    const query = c.req.valid('query')
-    await maySeeDeleted(c)
-    const read = await readPage(c, query, listPatients(c.env.db, c.var.caller, query))
-    return answerPage(c, read, (row) => row.id)
-  })
-  .post('/', can('patients:create'), valid('json', NewPatient), async (c) => {
-    const patient = await createPatient(c.env.db, c.var.caller, c.req.valid('json'))
-    return answerCreated(c, '/api/patients', patient)
-  })
-  .get('/:id', can('patients:get'), valid('param', ById), noQuery(seesPatient), async (c) => {
-    const patient = await getPatient(c.env.db, c.var.caller, c.req.valid('param').id)
-    c.set('subject', { resourceId: patient.id, patientId: patient.id })
-    return answerOne(c, patient)
-  })
+  .get(
+    '/',
+    can('patients:list', {
+      id: 'listPatients',
+      summary: 'List patients',
+      answers: page(Patient),
+      problems: ['forbidden'],
+    }),
+    valid('query', PatientQuery, { first: maySeeDeleted }),
+    async (c) => {
+      const query = c.req.valid('query')
+      await maySeeDeleted(c)
+      const read = await readPage(c, query, listPatients(c.env.db, c.var.caller, query))
+      return answerPage(c, read, (row) => row.id)
+    },
+  )
+  .post(
+    '/',
+    can('patients:create', {
+      id: 'createPatient',
+      summary: 'Add a patient',
+      description: 'An account of role patient may add one patient with `self`, which links the two.',
+      answers: created(Patient),
+      problems: ['conflict', 'forbidden'],
+    }),
+    valid('json', NewPatient),
+    async (c) => {
+      const patient = await createPatient(c.env.db, c.var.caller, c.req.valid('json'))
+      return answerCreated(c, '/api/patients', patient)
+    },
+  )
+  .get(
+    '/:id',
+    can('patients:get', { id: 'getPatient', summary: 'Get a patient', answers: one(Patient) }),
+    valid('param', ById),
+    noQuery(seesPatient),
+    async (c) => {
+      const patient = await getPatient(c.env.db, c.var.caller, c.req.valid('param').id)
+      c.set('subject', { resourceId: patient.id, patientId: patient.id })
+      return answerOne(c, patient)
+    },
+  )
   .put(
     '/:id',
-    can('patients:update'),
+    can('patients:update', {
+      id: 'replacePatient',
+      summary: 'Replace a patient',
+      description: 'An optional field that is absent is cleared.',
+      answers: one(Patient),
+      problems: ['conflict', 'forbidden'],
+    }),
     valid('param', ById),
     valid('json', WholePatient, { first: seesPatient }),
     async (c) => {
@@ -48,16 +82,42 @@ export const patientRoutes = new Hono()
   )
   .patch(
     '/:id',
-    can('patients:update'),
+    can('patients:update', {
+      id: 'updatePatient',
+      summary: 'Change some fields of a patient',
+      answers: one(Patient),
+      problems: ['conflict', 'forbidden'],
+    }),
     valid('param', ById),
     valid('json', PatientPatch, { first: seesPatient }),
     async (c) =>
       answerOne(c, await changePatient(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))),
   )
-  .delete('/:id', can('patients:delete'), valid('param', ById), noQuery(seesPatient), async (c) => {
-    await deletePatient(c.env.db, c.var.caller, c.req.valid('param').id)
-    return c.body(null, 204)
-  })
-  .post('/:id/restore', can('patients:restore'), valid('param', ById), noQuery(), async (c) =>
-    answerOne(c, await restorePatient(c.env.db, c.var.caller, c.req.valid('param').id)),
+  .delete(
+    '/:id',
+    can('patients:delete', {
+      id: 'deletePatient',
+      summary: 'Delete a patient',
+      description: 'Hides the patient everywhere; nothing is lost. Refused while there are appointments to come.',
+      answers: deleted,
+      problems: ['conflict'],
+    }),
+    valid('param', ById),
+    noQuery(seesPatient),
+    async (c) => {
+      await deletePatient(c.env.db, c.var.caller, c.req.valid('param').id)
+      return c.body(null, 204)
+    },
+  )
+  .post(
+    '/:id/restore',
+    can('patients:restore', {
+      id: 'restorePatient',
+      summary: 'Bring a deleted patient back',
+      answers: one(Patient),
+      problems: ['conflict'],
+    }),
+    valid('param', ById),
+    noQuery(),
+    async (c) => answerOne(c, await restorePatient(c.env.db, c.var.caller, c.req.valid('param').id)),
   )

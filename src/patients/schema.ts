@@ -4,6 +4,7 @@ import * as z from 'zod'
 import { users } from '../auth/schema.ts'
 import { deletedAt, history, id } from '../db/columns.ts'
 import { folded } from '../db/search.ts'
+import { shapeOf } from '../db/shape.ts'
 import { email, id as idField, text as line, optional, pastDay, phone } from '../http/fields.ts'
 import { listQuery } from '../http/page.ts'
 
@@ -64,6 +65,8 @@ export const shownPatient = {
   updatedAt: patients.updatedAt,
 }
 
+export const Patient = shapeOf('Patient', shownPatient, { allergies: z.array(z.string()) })
+
 const fields = {
   name: line(200),
   dateOfBirth: pastDay,
@@ -93,9 +96,9 @@ const whole = {
   userId: fields.userId.optional(),
 }
 
-export const NewPatient = z.strictObject({ ...whole, self: z.boolean().optional() })
-export const WholePatient = z.strictObject(whole)
-export const PatientPatch = z.strictObject(fields).partial()
+export const NewPatient = z.strictObject({ ...whole, self: z.boolean().optional() }).meta({ id: 'NewPatient' })
+export const WholePatient = z.strictObject(whole).meta({ id: 'WholePatient' })
+export const PatientPatch = z.strictObject(fields).partial().meta({ id: 'PatientPatch' })
 
 export const PatientQuery = listQuery(
   {

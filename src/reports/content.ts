@@ -18,6 +18,8 @@ const signatures: { type: string; at: number; begins: string }[] = [
   // DICOM PS3.10, 7.1: behind a preamble for others' use
   { type: 'application/dicom', at: 128, begins: 'DICM' },
 ]
+/** The types there are. */
+export const contentTypes = [...signatures.map(({ type }) => type), 'text/plain']
 const headLength = 132
 /** What a DICOM file may hide in its preamble, which makes it a program or an archive as well (CVE-2019-11687). */
 const programs = ['MZ', '\x7fELF', '#!', 'PK', '\xca\xfe\xba\xbe', '\xce\xfa\xed\xfe', '\xcf\xfa\xed\xfe']

@@ -2,13 +2,16 @@ import { create as contentDisposition } from 'content-disposition'
 import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
 import { needPatient } from '../access/patient.ts'
+import { content, created, deleted, one, page } from '../http/about.ts'
 import { answerCreated, answerOne, hasAlready } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, plainQuery, readPage } from '../http/page.ts'
 import { Problem } from '../http/problem.ts'
 import { rangeOf } from '../http/range.ts'
 import { noQuery, valid } from '../http/valid.ts'
+import { contentTypes } from './content.ts'
 import { deleteReport, getReport, listReports } from './queries.ts'
+import { NewReport, Report } from './schema.ts'
 import { removeFile, uploadReport } from './upload.ts'
 
 /** @throws {Problem} 404 where the caller does not see the patient in the path */
@@ -19,7 +22,7 @@ const seesReport = (c: Context<Guarded, '/:id'>) => getReport(c.env.db, c.var.ca
 export const reportRoutes = new Hono()
   .get(
     '/patients/:id/reports',
-    can('reports:list'),
+    can('reports:list', { id: 'listReports', summary: 'List the reports of a patient', answers: page(Report) }),
     valid('param', ById),
     valid('query', plainQuery({}), { first: seesPatient }),
     async (c) => {
@@ -30,27 +33,56 @@ export const reportRoutes = new Hono()
       return answerPage(c, read)
     },
   )
-  .post('/patients/:id/reports', can('reports:upload'), valid('param', ById), noQuery(seesPatient), async (c) => {
-    // Before the body: nothing is stored for someone who does not see the patient.
-    await seesPatient(c)
-    const report = await uploadReport(c, c.req.valid('param').id)
-    return answerCreated(c, '/api/reports', report)
-  })
-  .get('/reports/:id', can('reports:get'), valid('param', ById), noQuery(seesReport), async (c) => {
-    const report = await getReport(c.env.db, c.var.caller, c.req.valid('param').id)
-    c.set('subject', { resourceId: report.id, patientId: report.patientId })
-    return answerOne(c, report)
-  })
-  .delete('/reports/:id', can('reports:delete'), valid('param', ById), noQuery(seesReport), async (c) => {
-    const { id } = c.req.valid('param')
-    await deleteReport(c.env.db, c.var.caller, id)
-    await removeFile(c, id)
-    return c.body(null, 204)
-  })
+  .post(
+    '/patients/:id/reports',
+    can('reports:upload', {
+      id: 'uploadReport',
+      summary: 'Upload a report',
+      description: 'A file of 1 byte to 20 MiB: PDF, PNG, JPEG, DICOM or plain text in UTF-8, known by its bytes.',
+      answers: created(Report),
+      form: NewReport,
+      problems: ['bad-request', 'payload-too-large', 'unsupported-media-type'],
+    }),
+    valid('param', ById),
+    noQuery(seesPatient),
+    async (c) => {
+      // Before the body: nothing is stored for someone who does not see the patient.
+      await seesPatient(c)
+      const report = await uploadReport(c, c.req.valid('param').id)
+      return answerCreated(c, '/api/reports', report)
+    },
+  )
+  .get(
+    '/reports/:id',
+    can('reports:get', { id: 'getReport', summary: 'Get what is known of a report', answers: one(Report) }),
+    valid('param', ById),
+    noQuery(seesReport),
+    async (c) => {
+      const report = await getReport(c.env.db, c.var.caller, c.req.valid('param').id)
+      c.set('subject', { resourceId: report.id, patientId: report.patientId })
+      return answerOne(c, report)
+    },
+  )
+  .delete(
+    '/reports/:id',
+    can('reports:delete', { id: 'deleteReport', summary: 'Delete a report and its file', answers: deleted }),
+    valid('param', ById),
+    noQuery(seesReport),
+    async (c) => {
+      const { id } = c.req.valid('param')
+      await deleteReport(c.env.db, c.var.caller, id)
+      await removeFile(c, id)
+      return c.body(null, 204)
+    },
+  )
   // Whole, or one range of it (RFC 9110, section 14), under the name that it came with (RFC 6266).
   .get(
     '/reports/:id/content',
-    can('reports:download', { accept: 'any' }),
+    can('reports:download', {
+      id: 'downloadReport',
+      summary: 'Download the file of a report',
+      answers: content(contentTypes, { ranged: true }),
+    }),
     valid('param', ById),
     noQuery(seesReport),
     async (c) => {

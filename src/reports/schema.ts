@@ -4,6 +4,7 @@ import * as z from 'zod'
 import { appointments } from '../appointments/schema.ts'
 import { users } from '../auth/schema.ts'
 import { id, instant } from '../db/columns.ts'
+import { shapeOf } from '../db/shape.ts'
 import { id as idField, text as line, optional } from '../http/fields.ts'
 import { patients } from '../patients/schema.ts'
 
@@ -51,6 +52,8 @@ export const shownReport = {
   createdAt: reports.createdAt,
 }
 
+export const Report = shapeOf('Report', shownReport)
+
 /** What stands for `"`, CR and LF in a form's file name (WHATWG HTML, "multipart form data"). */
 const escaped: Record<string, string> = { '%22': '"', '%0D': '\r', '%0A': '\n' }
 /** Overrides and embeddings of the direction of text, which let a name read as another, beside what is no text at all. */
@@ -65,11 +68,14 @@ const filename = z
   })
   .refine((name) => !['', '.', '..'].includes(name), 'must be a file with a name')
   .refine((name) => new TextEncoder().encode(name).length <= 255, 'must have a name of at most 255 bytes')
+  .meta({ format: 'binary' })
 
 /** A form's fields, with the file's name in place of the file. */
-export const NewReport = z.strictObject({
-  file: filename,
-  title: line(200),
-  kind: z.enum(kinds),
-  appointmentId: optional(idField).default(null),
-})
+export const NewReport = z
+  .strictObject({
+    file: filename,
+    title: line(200),
+    kind: z.enum(kinds),
+    appointmentId: optional(idField).default(null),
+  })
+  .meta({ id: 'NewReport' })

@@ -15,6 +15,7 @@ import type { Env } from '../../src/env.ts'
 import { jsonLog } from '../../src/http/log.ts'
 import { folderFiles } from '../../src/reports/files.folder.ts'
 import { copyOf } from './database.ts'
+import { expectDocumented } from './documented.ts'
 
 export const secret = 'a secret of more than thirty-two bytes'
 export const password = 'correct horse battery staple'
@@ -154,6 +155,7 @@ export class Api {
     })
     const response = await app.fetch(request, { ...this.env, ...env })
     const answer = new Answer(response.status, response.headers, await response.text())
+    expectDocumented(method, path, answer.status, answer.headers, answer.body)
     for (const token of [answer.at('access'), answer.at('refresh')])
       if (typeof token === 'string') this.#secrets.add(token)
     // Whatever is tested: no answer ever tells a password or what it is kept as.

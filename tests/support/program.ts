@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll } from 'vitest'
 import { Answer } from './api.ts'
+import { expectDocumented } from './documented.ts'
 
 type Settings = Record<string, string>
 const running = new Set<Program>()
@@ -92,5 +93,7 @@ export async function send(method: string, url: string, body?: unknown, token?: 
     ...(body !== undefined && { body: JSON.stringify(body) }),
     signal: AbortSignal.timeout(20_000),
   })
-  return new Answer(response.status, response.headers, await response.text())
+  const answer = new Answer(response.status, response.headers, await response.text())
+  expectDocumented(method, url, answer.status, answer.headers, answer.body)
+  return answer
 }

@@ -1,0 +1,151 @@
+import manifest from '../../package.json' with { type: 'json' }
+import { type Guard, guard } from '../access/can.ts'
+import { about, type Taken, taken } from '../http/about.ts'
+import { problems } from '../http/problem.ts'
+import { operationOf, type Route } from './operation.ts'
+import { Schemas } from './schemas.ts'
+
+/** A route of Hono's: each of its handlers is one. */
+export type Registered = { method: string; path: string; handler: object }
+
+const isGuard = (handler: object): handler is Guard => guard in handler
+const isValidator = (handler: object): handler is { [taken]: Taken } => taken in handler
+
+/** The routes with what their guards and validators say of them. */
+export function describedRoutes(routes: readonly Registered[]): Route[] {
+  const byRoute = Map.groupBy(routes, ({ method, path }) => `${method} ${path.replace(/(?<=.)\/$/, '')}`)
+  return [...byRoute].flatMap(([route, handlers]) => {
+    const [method = '', path = ''] = route.split(' ')
+    const first = handlers.map(({ handler }) => handler).find(isGuard)
+    if (!first) return []
+    const validators = handlers.flatMap(({ handler }) => (isValidator(handler) ? [handler[taken]] : []))
+    return [{ method: method.toLowerCase(), path, permission: first[guard], about: first[about], taken: validators }]
+  })
+}
+
+const text = { type: 'string' }
+const header = (description: string, schema: object = text) => ({ description, required: true, schema })
+/** One that is there only where it has something to say. */
+const occasional = (description: string) => ({ description, schema: text })
+const parameter = (name: string, description: string, where = 'header', schema: object = text) => ({
+  name,
+  in: where,
+  required: where === 'path',
+  description,
+  schema,
+})
+
+const headers = {
+  'X-Request-Id': header('The id of the request: the client’s own where it sent one. Name it when you report a fault.'),
+  ETag: header('The version of what is shown, for `If-Match` and `If-None-Match`.'),
+  Location: header('Where the new record is.'),
+  Link: occasional('Where the next page is, as `rel="next"`.'),
+  'Idempotent-Replayed': occasional('`true` where an earlier answer is given again.'),
+  'WWW-Authenticate': header('`Bearer`'),
+  'Retry-After': header('In how many seconds to try again.', { type: 'integer' }),
+}
+
+const parameters = {
+  'path.id': parameter('id', 'The id of the record.', 'path', { type: 'string', format: 'uuid' }),
+  'If-None-Match': parameter('If-None-Match', 'The ETag that the client has: 304 where it is the newest.'),
+  'If-Match': parameter('If-Match', 'The ETag of the version to change: 412 where it is not the newest.'),
+  'Idempotency-Key': parameter(
+    'Idempotency-Key',
+    'Makes it safe to send the request again: within 24 hours the same key and body give the first answer again.',
+    'header',
+    { type: 'string', minLength: 1, maxLength: 255 },
+  ),
+  Range: parameter('Range', 'The part of the file that is wanted, such as `bytes=0-1023`.'),
+}
+
+const Problem = {
+  type: 'object',
+  description: 'Why a request was refused (RFC 9457).',
+  properties: {
+    type: { type: 'string', enum: Object.keys(problems).map((type) => `/problems/${type}`) },
+    title: text,
+    status: { type: 'integer' },
+    detail: text,
+    instance: { type: 'string', description: 'The id of the request.' },
+    errors: {
+      type: 'array',
+      description: 'Every fault of a request that is not valid.',
+      items: {
+        type: 'object',
+        properties: {
+          path: { type: 'string', description: 'The field, such as `workingHours.0.from`; empty for the whole body.' },
+          message: text,
+          code: text,
+        },
+        required: ['path', 'message', 'code'],
+        additionalProperties: false,
+      },
+    },
+  },
+  required: ['type', 'title', 'status', 'instance'],
+  additionalProperties: false,
+}
+
+const tags = {
+  auth: 'Accounts of one’s own: tokens, sessions, passwords.',
+  users: 'Accounts, for administrators.',
+  patients: 'Patients. A caller sees those they added, those they are, those they treat; an administrator all.',
+  doctors: 'Doctors.',
+  mappings: 'Who treats whom. A mapping is what lets a doctor see a patient.',
+  appointments: 'Appointments, and the times that can be booked. No doctor and no patient is ever in two at once.',
+  reports: 'Files about a patient.',
+  calendar: 'URLs under which phones and Outlook subscribe to appointments.',
+  audit: 'Who saw or changed what.',
+  operation: 'What operators and monitors ask.',
+}
+
+const description = `Patients, doctors, who treats whom, appointments and medical reports.
+
+**To begin**, \`POST /api/auth/register\`: the first account becomes the administrator. Send its \`access\` token as
+\`Authorization: Bearer …\` with everything else.
+
+**Lists** are newest first unless sorted, and come in pages: \`limit\`, \`cursor\` (from \`next\`), \`count=true\`.
+**Times** are RFC 3339 in UTC; input may carry any offset. **Errors** are RFC 9457 problems with a stable \`type\`; a 400
+names every field at fault. An unknown field or parameter is a 400. **Versions**: send a record’s \`ETag\` back as
+\`If-Match\` and nobody’s work is overwritten. **Retries**: an \`Idempotency-Key\` makes a POST safe to repeat.
+
+HEAD is answered wherever GET is, OPTIONS everywhere; another method is a 405 with \`Allow\`. What a caller may not see
+answers 404, exactly like what does not exist.`
+
+/** The API as an OpenAPI 3.1 document, made of what enforces it: the guards and validators of its routes. */
+export function documentOf(routes: readonly Registered[]) {
+  const schemas = new Schemas()
+  const responses = {}
+  const paths: Record<string, Record<string, object>> = {}
+  for (const route of describedRoutes(routes)) {
+    const path = route.path.replace(/:(\w+)/g, '{$1}')
+    paths[path] = { ...paths[path], [route.method]: operationOf(route, schemas, responses) }
+  }
+  return {
+    openapi: '3.1.1',
+    info: {
+      title: 'Hospital API',
+      version: manifest.version,
+      summary: manifest.description,
+      description,
+      license: { name: manifest.license },
+    },
+    servers: [{ url: '/' }],
+    tags: Object.entries(tags).map(([name, told]) => ({ name, description: told })),
+    paths,
+    components: {
+      schemas: { ...schemas.components, Problem },
+      responses,
+      parameters,
+      headers,
+      securitySchemes: {
+        bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'JWT',
+          description: 'The `access` token of a sign-in.',
+        },
+      },
+    },
+  }
+}

@@ -1,0 +1,27 @@
+import * as z from 'zod'
+
+export type JsonSchema = { [keyword: string]: unknown }
+
+/** Turns zod's schemas into JSON Schema (draft 2020-12), those with a name into components. */
+export class Schemas {
+  readonly components: Record<string, JsonSchema> = {}
+
+  /** What may be sent (`input`) or is answered (`output`): a reference where the schema has a name. */
+  of(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
+    const { $defs = {}, properties } = z.toJSONSchema(z.object({ schema }), {
+      io,
+      unrepresentable: 'any',
+      override({ jsonSchema }) {
+        // The format says it already, in a word.
+        if (jsonSchema.format !== undefined) delete jsonSchema.pattern
+        if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum
+        if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum
+      },
+    })
+    Object.assign(this.components, inComponents($defs))
+    return inComponents(properties?.schema)
+  }
+}
+
+const inComponents = (schema: unknown): JsonSchema =>
+  JSON.parse(JSON.stringify(schema).replaceAll('"#/$defs/', '"#/components/schemas/'))

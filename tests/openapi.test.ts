@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest'
+import { app } from '../src/app.ts'
+import { examples } from '../src/openapi/examples.ts'
+import { world } from './support/api.ts'
+import { at, document, keysOf } from './support/documented.ts'
+
+const { api } = await world()
+
+const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation })),
+)
+
+describe('the OpenAPI document', () => {
+  it('is served as it is made of the routes', async () => {
+    const answer = await api.send('GET', '/openapi.json')
+    expect(answer.body).toEqual(document)
+    expect(answer.at('openapi')).toBe('3.1.1')
+  })
+
+  it('tells of every route and of nothing else', () => {
+    const routes = app.routes
+      .filter(({ method }) => method !== 'ALL')
+      .map(({ method, path }) => `${method} ${path.replace(/(?<=.)\/$/, '').replace(/:(\w+)/g, '{$1}')}`)
+    expect(operations.map(({ name }) => name).toSorted()).toEqual([...new Set(routes)].toSorted())
+  })
+
+  it('names each operation once', () => {
+    const ids = operations.map(({ operation }) => at(operation, 'operationId'))
+    expect(new Set(ids).size).toBe(ids.length)
+  })
+
+  it.each(operations)(
+    'says of $name what it does, who may do it, and gives an example of each body',
+    ({ operation }) => {
+      expect(at(operation, 'summary')).toMatch(/^[A-Z].+[^.]$/)
+      expect(at(operation, 'description')).toMatch(/(Needs no sign-in|Administrators: all)\./)
+      const bodies = [at(operation, 'requestBody'), ...Object.values(Object(at(operation, 'responses')))]
+      for (const body of bodies) {
+        const json = at(body, 'content', 'application/json')
+        if (json !== undefined && at(json, 'schema', '$ref') !== undefined) expect(at(json, 'example')).toBeDefined()
+      }
+    },
+  )
+
+  it('has an example of each schema, and of nothing that is none', () => {
+    const schemas = keysOf(document.components.schemas).filter((name) => name !== 'Problem')
+    expect(Object.keys(examples).toSorted()).toEqual(schemas.toSorted())
+  })
+
+  it('says what signing in, scope, versions and faults come to', () => {
+    const statuses = (path: string, method: string) => keysOf(at(document.paths, path, method, 'responses'))
+    expect(statuses('/api/patients', 'post')).toEqual([
+      '201',
+      '400',
+      '401',
+      '403',
+      '406',
+      '409',
+      '413',
+      '415',
+      '422',
+      '500',
+      '503',
+    ])
+    expect(statuses('/api/patients/{id}', 'get')).toEqual(['200', '304', '400', '401', '404', '406', '500', '503'])
+    expect(statuses('/api/patients/{id}', 'delete')).toEqual([
+      '204',
+      '400',
+      '401',
+      '403',
+      '404',
+      '406',
+      '409',
+      '412',
+      '500',
+      '503',
+    ])
+    expect(at(document.paths, '/api/patients', 'post', 'security')).toEqual([{ bearer: [] }])
+    expect(at(document.paths, '/api/auth/login', 'post', 'security')).toEqual([])
+  })
+})
