@@ -7,6 +7,7 @@ import type { TokenKeys } from './auth/tokens.ts'
 import type { Config } from './config.ts'
 import type { Db } from './db/client.ts'
 import type { Log } from './http/log.ts'
+import type { Assets } from './openapi/page.ts'
 import type { Files } from './reports/files.ts'
 
 /** All that a request may use. `node.ts` and `worker.ts` make it; nothing else reads the environment. */
@@ -19,6 +20,8 @@ export type Env = {
   sessions: Sessions
   audit: Audit
   log: Log
+  /** What the page at /docs is made of. */
+  assets: Assets
   /** The client's address, as far as the entry can vouch for it. */
   address: string
   /** Whether the client speaks https, as far as the entry can vouch for it. */

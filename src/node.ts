@@ -15,6 +15,7 @@ import { ConfigError } from './config.ts'
 import { close, connect } from './db/client.ts'
 import { jsonLog } from './http/log.ts'
 import { senderBehind } from './http/sender.ts'
+import { packageAssets } from './openapi/assets.node.ts'
 import { collected } from './reports/files.node.ts'
 import { configure, openDatabase, openFiles, refuseToStart } from './setup.ts'
 
@@ -40,7 +41,17 @@ async function start() {
     }, 1000)
   })
   const passwords = limited(withDjango(nodeHasher), availableParallelism())
-  const env = { config, db, files, log, audit, passwords, keys: await tokenKeys(config), sessions: new Sessions() }
+  const env = {
+    config,
+    db,
+    assets: packageAssets,
+    files,
+    log,
+    audit,
+    passwords,
+    keys: await tokenKeys(config),
+    sessions: new Sessions(),
+  }
   const senderOf = senderBehind(config.TRUST_PROXY)
 
   const server = createServer(

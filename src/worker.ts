@@ -11,10 +11,26 @@ import type { Env } from './env.ts'
 import { discardBody } from './http/form.ts'
 import { jsonLog, type Log } from './http/log.ts'
 import { problems } from './http/problem.ts'
+import type { Assets } from './openapi/page.ts'
 import { type Bucket, r2Files } from './reports/files.r2.ts'
 
-type Bindings = { HYPERDRIVE: { connectionString: string }; REPORTS: Bucket; [setting: string]: unknown }
+type Bindings = {
+  HYPERDRIVE: { connectionString: string }
+  REPORTS: Bucket
+  ASSETS: AssetsBinding
+  [setting: string]: unknown
+}
+type AssetsBinding = { fetch(url: string): Promise<Response> }
 type ExecutionContext = { waitUntil(work: Promise<unknown>): void; passThroughOnException(): void; props: unknown }
+
+/** The folder that is uploaded with the Worker. Its files are asked for by URL, of whatever host. */
+const assetsOf =
+  (folder: AssetsBinding): Assets =>
+  async (name) => {
+    const { body } = await folder.fetch(`https://assets.local/${name}`)
+    if (!body) throw new Error(`${name} was not uploaded with the Worker`)
+    return body
+  }
 
 /** What outlives a request: settings, keys and memory, but no connection, since a socket belongs to one request. */
 type Isolate = { config: Config; log: Log; keys: TokenKeys; passwords: PasswordHasher; sessions: Sessions }
@@ -56,6 +72,7 @@ export default {
       ...isolate,
       db,
       files: r2Files(bindings.REPORTS),
+      assets: assetsOf(bindings.ASSETS),
       audit,
       address: request.headers.get('CF-Connecting-IP') ?? '',
       secure: request.url.startsWith('https:'),

@@ -62,6 +62,9 @@ const table: [route: string, answers: number[], request?: Request][] = [
   ['GET /', [200, 200, 200, 200, 200, 200, 200]],
   ['GET /healthz', [200, 200, 200, 200, 200, 200, 200]],
   ['GET /openapi.json', [200, 200, 200, 200, 200, 200, 200]],
+  ...['/docs', '/docs/start.js', '/docs/swagger-ui.css', '/docs/swagger-ui-bundle.js'].map(
+    (path): [string, number[]] => [`GET ${path}`, [200, 200, 200, 200, 200, 200, 200]],
+  ),
   ['GET /readyz', [200, 200, 200, 200, 200, 200, 200]],
 
   ['POST /api/auth/register', [201, 201, 201, 201, 201, 201, 201], { body: account }],

@@ -99,10 +99,8 @@ const tags = {
   operation: 'What operators and monitors ask.',
 }
 
-const description = `Patients, doctors, who treats whom, appointments and medical reports.
-
-**To begin**, \`POST /api/auth/register\`: the first account becomes the administrator. Send its \`access\` token as
-\`Authorization: Bearer …\` with everything else.
+const description = `**To begin**, \`POST /api/auth/register\`: the first account becomes the administrator. Send its \`access\` token as
+\`Authorization: Bearer …\` with everything else. On the page at \`/docs\`, whoever signs in is signed in: it keeps the token.
 
 **Lists** are newest first unless sorted, and come in pages: \`limit\`, \`cursor\` (from \`next\`), \`count=true\`.
 **Times** are RFC 3339 in UTC; input may carry any offset. **Errors** are RFC 9457 problems with a stable \`type\`; a 400
@@ -128,7 +126,6 @@ export function documentOf(routes: readonly Registered[]) {
       version: manifest.version,
       summary: manifest.description,
       description,
-      license: { name: manifest.license },
     },
     servers: [{ url: '/' }],
     tags: Object.entries(tags).map(([name, told]) => ({ name, description: told })),

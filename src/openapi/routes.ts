@@ -1,23 +1,57 @@
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
+import { compress } from 'hono/compress'
 import * as z from 'zod'
 import { anyone } from '../access/can.ts'
 import type { App } from '../env.ts'
-import { plain } from '../http/about.ts'
+import { content, plain } from '../http/about.ts'
 import { noQuery } from '../http/valid.ts'
 import { documentOf, type Registered } from './document.ts'
+import { type AssetName, assetTypes, page, policy, start } from './page.ts'
 
 const Document = z.looseObject({ openapi: z.string(), paths: z.looseObject({}) })
+const css = content(['text/css'])
+const js = content(['text/javascript'])
 
-/** The document that tells of `routes`, made when it is first asked for. */
+const asset = async (c: Context<App>, name: AssetName) =>
+  c.body(await c.env.assets(name), 200, { 'Content-Type': assetTypes[name], 'Cache-Control': 'public, max-age=3600' })
+
+/** The document that tells of `routes`, made when it is first asked for, and the page on which to try them. */
 export function documentRoutes(routes: readonly Registered[]) {
   let made: string | undefined
-  return new Hono<App>().get(
-    '/openapi.json',
-    anyone({ id: 'getOpenApi', summary: 'Get this document', answers: plain(Document) }),
-    noQuery(),
-    (c) => {
-      made ??= JSON.stringify(documentOf(routes))
-      return c.body(made, 200, { 'Content-Type': 'application/json', 'Cache-Control': 'no-cache' })
-    },
-  )
+  return new Hono<App>()
+    .get(
+      '/openapi.json',
+      anyone({ id: 'getOpenApi', summary: 'Get this document', answers: plain(Document) }),
+      noQuery(),
+      (c) => {
+        made ??= JSON.stringify(documentOf(routes))
+        return c.body(made, 200, { 'Content-Type': 'application/json', 'Cache-Control': 'no-cache' })
+      },
+    )
+    .get(
+      '/docs',
+      anyone({ id: 'getDocs', summary: 'Try the API in a browser', answers: content(['text/html']) }),
+      noQuery(),
+      (c) => c.html(page, 200, { 'Content-Security-Policy': policy, 'Cache-Control': 'no-cache' }),
+    )
+    .get(
+      '/docs/start.js',
+      anyone({ id: 'getDocsStart', summary: 'Get what starts the page', answers: js }),
+      noQuery(),
+      (c) => c.body(start, 200, { 'Content-Type': assetTypes['swagger-ui-bundle.js'], 'Cache-Control': 'no-cache' }),
+    )
+    .get(
+      '/docs/swagger-ui.css',
+      anyone({ id: 'getDocsStyle', summary: 'Get the style of the page', answers: css }),
+      noQuery(),
+      compress(),
+      (c) => asset(c, 'swagger-ui.css'),
+    )
+    .get(
+      '/docs/swagger-ui-bundle.js',
+      anyone({ id: 'getDocsScript', summary: 'Get the script of the page', answers: js }),
+      noQuery(),
+      compress(),
+      (c) => asset(c, 'swagger-ui-bundle.js'),
+    )
 }

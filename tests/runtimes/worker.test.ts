@@ -102,6 +102,15 @@ describe('the Worker', () => {
     expect(calendar.text).toContain('X-WR-CALNAME:Appointments of Dr. Feed\r\n')
   })
 
+  it('serves its documentation, and no other file of Swagger UI', async () => {
+    const page = await send('GET', `${url}/docs`)
+    expect([page.status, page.headers.get('Content-Type')]).toEqual([200, 'text/html; charset=UTF-8'])
+    for (const [, file = ''] of page.text.matchAll(/(?:src|href)="(\/docs\/[^"]+)"/g))
+      expect((await send('GET', url + file)).text.length).toBeGreaterThan(500)
+    expect((await send('GET', `${url}/swagger-ui.css`)).status).toBe(404)
+    expect((await send('GET', `${url}/`)).at('documentation')).toBe('/docs')
+  })
+
   it('never prints its secret', async () => {
     const secret = await readFile(join(settings.DATA_DIR, 'jwt-secret'), 'utf8')
     expect(secret.length).toBeGreaterThan(32)

@@ -13,6 +13,7 @@ import { readConfig } from '../../src/config.ts'
 import { close, connect, type Db } from '../../src/db/client.ts'
 import type { Env } from '../../src/env.ts'
 import { jsonLog } from '../../src/http/log.ts'
+import { packageAssets } from '../../src/openapi/assets.node.ts'
 import { folderFiles } from '../../src/reports/files.folder.ts'
 import { copyOf } from './database.ts'
 import { expectDocumented } from './documented.ts'
@@ -116,6 +117,7 @@ export class Api {
       db,
       files: await folderFiles(folder),
       log,
+      assets: packageAssets,
       keys: await tokenKeys(config),
       passwords: limited(withDjango(nodeHasher), 2),
       sessions: new Sessions(),
