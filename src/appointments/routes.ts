@@ -2,7 +2,7 @@ import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
 import { needDoctor } from '../access/doctor.ts'
 import { created, one, page, plain } from '../http/about.ts'
-import { answerCreated, answerOne } from '../http/etag.ts'
+import { answerChanged, answerCreated, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, readPage } from '../http/page.ts'
 import { noQuery, valid } from '../http/valid.ts'
@@ -69,7 +69,7 @@ export const appointmentRoutes = new Hono()
     valid('param', ById),
     valid('json', AppointmentPatch, { first: seesAppointment }),
     async (c) =>
-      answerOne(c, await changeAppointment(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))),
+      answerChanged(c, await changeAppointment(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))),
   )
   .get(
     '/doctors/:id/slots',

@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import { anyone, type Caller, can, sender } from '../access/can.ts'
 import type { Asked } from '../env.ts'
 import { nothing, one, page } from '../http/about.ts'
-import { answerOne } from '../http/etag.ts'
+import { answerChanged, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, plainQuery, readPage } from '../http/page.ts'
 import { invalid, Problem } from '../http/problem.ts'
@@ -62,7 +62,7 @@ export const accountRoutes = new Hono()
       }
       const user = await changeOwn(c.env.db, c.var.caller, values)
       if (!user) throw new Problem('precondition-failed')
-      return answerOne(c, user)
+      return answerChanged(c, user)
     },
   )
   .post(

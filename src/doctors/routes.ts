@@ -1,7 +1,7 @@
 import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
 import { created, deleted, one, page } from '../http/about.ts'
-import { answerCreated, answerOne } from '../http/etag.ts'
+import { answerChanged, answerCreated, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, readPage } from '../http/page.ts'
 import { noQuery, valid } from '../http/valid.ts'
@@ -60,7 +60,7 @@ export const doctorRoutes = new Hono()
     async (c) => {
       // Outside an administrator's body the link stays; in one, an absent field is a cleared one.
       const cleared = c.var.caller.role === 'admin' ? { userId: null } : {}
-      return answerOne(
+      return answerChanged(
         c,
         await changeDoctor(c.env.db, c.var.caller, c.req.valid('param').id, { ...cleared, ...c.req.valid('json') }),
       )
@@ -76,7 +76,8 @@ export const doctorRoutes = new Hono()
     }),
     valid('param', ById),
     valid('json', DoctorPatch, { first: exists }),
-    async (c) => answerOne(c, await changeDoctor(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))),
+    async (c) =>
+      answerChanged(c, await changeDoctor(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))),
   )
   .delete(
     '/:id',
@@ -105,5 +106,5 @@ export const doctorRoutes = new Hono()
     }),
     valid('param', ById),
     noQuery(),
-    async (c) => answerOne(c, await restoreDoctor(c.env.db, c.var.caller, c.req.valid('param').id)),
+    async (c) => answerChanged(c, await restoreDoctor(c.env.db, c.var.caller, c.req.valid('param').id)),
   )

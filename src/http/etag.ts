@@ -24,13 +24,16 @@ export const isStale = (match: string | null, etag: string): boolean => match !=
 export const hasAlready = (header: string | undefined, etag: string): boolean =>
   header !== undefined && (header.trim() === '*' || tagsOf(header, true).includes(etag))
 
-/** Answers with one record and its strong ETag, or with 304 where the client has it as it is. */
+/** Answers a read with the record and its strong ETag, or with 304 where the client has it as it is. */
 export function answerOne<Row extends { etag: string }>(c: Context<Guarded>, { etag, ...shown }: Row) {
-  c.header('ETag', `"${etag}"`)
-  const reads = c.req.method === 'GET' || c.req.method === 'HEAD'
-  if (reads && hasAlready(c.req.header('If-None-Match'), etag)) return c.body(null, 304)
-  return c.json(shown, 200)
+  const headers = { ETag: `"${etag}"` }
+  if (hasAlready(c.req.header('If-None-Match'), etag)) return c.body(null, 304, headers)
+  return c.json({ ...shown }, 200, headers)
 }
+
+/** Answers a change with the record as it is now, and its ETag. */
+export const answerChanged = <Row extends { etag: string }>(c: Context<Guarded>, { etag, ...shown }: Row) =>
+  c.json({ ...shown }, 200, { ETag: `"${etag}"` })
 
 /** Answers a create: 201 with the record, where it is, and its ETag. */
 export function answerCreated<Row extends { id: string; etag: string }>(

@@ -2,7 +2,7 @@ import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
 import { permissionOf } from '../access/permissions.ts'
 import { created, deleted, one, page } from '../http/about.ts'
-import { answerCreated, answerOne } from '../http/etag.ts'
+import { answerChanged, answerCreated, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, readPage } from '../http/page.ts'
 import { Problem } from '../http/problem.ts'
@@ -77,7 +77,7 @@ export const patientRoutes = new Hono()
       const { id } = c.req.valid('param')
       // Outside an administrator's body the link stays; in one, an absent field is a cleared one.
       const cleared = c.var.caller.role === 'admin' ? { userId: null } : {}
-      return answerOne(c, await changePatient(c.env.db, c.var.caller, id, { ...cleared, ...c.req.valid('json') }))
+      return answerChanged(c, await changePatient(c.env.db, c.var.caller, id, { ...cleared, ...c.req.valid('json') }))
     },
   )
   .patch(
@@ -91,7 +91,7 @@ export const patientRoutes = new Hono()
     valid('param', ById),
     valid('json', PatientPatch, { first: seesPatient }),
     async (c) =>
-      answerOne(c, await changePatient(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))),
+      answerChanged(c, await changePatient(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))),
   )
   .delete(
     '/:id',
@@ -119,5 +119,5 @@ export const patientRoutes = new Hono()
     }),
     valid('param', ById),
     noQuery(),
-    async (c) => answerOne(c, await restorePatient(c.env.db, c.var.caller, c.req.valid('param').id)),
+    async (c) => answerChanged(c, await restorePatient(c.env.db, c.var.caller, c.req.valid('param').id)),
   )

@@ -5,7 +5,7 @@ import { passwordFaults } from '../auth/passwords.ts'
 import { User } from '../auth/schema.ts'
 import { hashOf } from '../auth/tokens.ts'
 import { created, one, page, plain } from '../http/about.ts'
-import { answerCreated, answerOne } from '../http/etag.ts'
+import { answerChanged, answerCreated, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, readPage } from '../http/page.ts'
 import { Problem } from '../http/problem.ts'
@@ -70,7 +70,7 @@ export const userRoutes = new Hono()
     async (c) => {
       const user = await changeUser(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))
       c.env.sessions.forget({ user: user.id })
-      return answerOne(c, user)
+      return answerChanged(c, user)
     },
   )
   .post(
