@@ -1,0 +1,116 @@
+import type { documentOf } from '../../openapi/document.ts'
+import { type Step, walk } from './walk.ts'
+
+type Document = ReturnType<typeof documentOf>
+
+const at = (value: unknown, ...keys: string[]): unknown =>
+  keys.reduce<unknown>((inner, key) => (inner === Object(inner) ? Reflect.get(Object(inner), key) : undefined), value)
+const keysOf = (value: unknown) => Object.keys(Object(value))
+
+/** Which variable stands for the id in a path. */
+const idOf = (path: string): string => {
+  const [, plural = ''] = /^\/api\/(?:auth\/)?(\w+)s\//.exec(path) ?? []
+  return `{{${plural}Id}}`
+}
+
+/** A report's form as it goes over the wire, so that the collection needs no file beside it. */
+const form = [
+  ...['title', 'kind'].map(
+    (name) =>
+      `--part\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${name === 'kind' ? 'lab' : 'Blood count'}\r\n`,
+  ),
+  '--part\r\nContent-Disposition: form-data; name="file"; filename="blood.txt"\r\n\r\nhaemoglobin 14\r\n',
+  '--part--\r\n',
+].join('')
+
+function bodyOf(operation: unknown, step: Step) {
+  const content = at(operation, 'requestBody', 'content')
+  if (at(content, 'multipart/form-data'))
+    return {
+      header: [{ key: 'Content-Type', value: 'multipart/form-data; boundary=part' }],
+      body: { mode: 'raw', raw: form },
+    }
+  const json = at(content, 'application/json')
+  if (!json) return { header: [] }
+  const raw = JSON.stringify({ ...Object(at(json, 'example')), ...step.body }, null, 2)
+  return {
+    header: [{ key: 'Content-Type', value: 'application/json' }],
+    body: { mode: 'raw', raw, options: { raw: { language: 'json' } } },
+  }
+}
+
+/** What Postman checks of the answer, and what it keeps of it. */
+function script(operation: unknown, { statuses, saves = {} }: Step): string[] {
+  const good =
+    statuses ??
+    keysOf(at(operation, 'responses'))
+      .map(Number)
+      .filter((status) => status < 300 && status !== 206)
+  const kept = Object.entries(saves)
+  return [
+    `pm.test('answers ${good.join(' or ')}', () => pm.expect(pm.response.code).to.be.oneOf([${good.join(', ')}]))`,
+    ...(kept.length > 0 ? ['const answer = pm.response.json()'] : []),
+    ...kept.map(([name, expression]) => `pm.collectionVariables.set('${name}', ${expression})`),
+  ]
+}
+
+function requestOf(document: Document, step: Step) {
+  for (const [path, methods] of Object.entries(document.paths))
+    for (const [method, operation] of Object.entries(methods)) {
+      if (at(operation, 'operationId') !== step.id) continue
+      const query = Object.entries(step.query ?? {}).map(([key, value]) => ({ key, value }))
+      const where = path.replace('{id}', idOf(path))
+      const search = query.length > 0 ? `?${query.map(({ key, value }) => `${key}=${value}`).join('&')}` : ''
+      const open = at(operation, 'security', 'length') === 0
+      return {
+        name: String(at(operation, 'summary')),
+        request: {
+          method: method.toUpperCase(),
+          description: String(at(operation, 'description')),
+          ...(open && { auth: { type: 'noauth' } }),
+          ...bodyOf(operation, step),
+          url: { raw: `{{baseUrl}}${where}${search}`, host: ['{{baseUrl}}'], path: where.split('/').slice(1), query },
+        },
+        event: [{ listen: 'test', script: { type: 'text/javascript', exec: script(operation, step) } }],
+        tag: String(at(operation, 'tags', '0')),
+      }
+    }
+  throw new Error(`the document has no operation ${step.id}`)
+}
+
+/** The walk in folders: one for each run of requests about the same thing. */
+function foldersOf(document: Document) {
+  const folders: { name: string; item: object[] }[] = []
+  for (const { tag, ...item } of walk.map((step) => requestOf(document, step))) {
+    if (folders.at(-1)?.name !== tag) folders.push({ name: tag, item: [] })
+    folders.at(-1)?.item.push(item)
+  }
+  return folders
+}
+
+/** A Postman collection (format 2.1.0) that walks the whole API, made of its OpenAPI document. */
+export const collectionOf = (document: Document) => ({
+  info: {
+    name: document.info.title,
+    description:
+      'Run it from top to bottom. On an empty database the account of `email` and `password` becomes the administrator; elsewhere set these two variables to an administrator’s. `baseUrl` is where the API is.',
+    schema: 'https://schema.getpostman.com/json/collection/v2.1.0/collection.json',
+  },
+  auth: { type: 'bearer', bearer: [{ key: 'token', value: '{{access}}', type: 'string' }] },
+  event: [
+    {
+      listen: 'prerequest',
+      script: {
+        type: 'text/javascript',
+        exec: ["if (!pm.collectionVariables.get('run')) pm.collectionVariables.set('run', Date.now())"],
+      },
+    },
+  ],
+  variable: Object.entries({
+    baseUrl: 'http://127.0.0.1:8000',
+    email: 'ada@example.org',
+    password: 'a long password',
+    run: '',
+  }).map(([key, value]) => ({ key, value })),
+  item: foldersOf(document),
+})
