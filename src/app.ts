@@ -8,7 +8,7 @@ import { calendarRoutes } from './calendar/routes.ts'
 import { doctorRoutes } from './doctors/routes.ts'
 import type { App } from './env.ts'
 import { shareWithOrigins } from './http/cors.ts'
-import { headers, noStore } from './http/headers.ts'
+import { headers } from './http/headers.ts'
 import { logRequests } from './http/log.ts'
 import { renderProblem } from './http/render.ts'
 import { allowedMethods, unknownPath } from './http/routing.ts'
@@ -25,7 +25,6 @@ const base = new Hono<App>({ strict: false })
 base.onError(renderProblem)
 base.notFound(unknownPath)
 base.use(headers, logRequests, shareWithOrigins, allowedMethods(base))
-base.use('/api/*', noStore)
 
 /** The whole API. Every route begins with the guard that says who may use it. */
 export const app = base

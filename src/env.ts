@@ -29,7 +29,18 @@ export type Env = {
 }
 
 /** What every route has. `can()` sets the caller; a route that reads patients' data names them as the subject of its trail. */
-export type App = { Bindings: Env; Variables: { requestId: string; caller?: Caller; subject?: Subject } }
+export type App = {
+  Bindings: Env
+  Variables: {
+    requestId: string
+    /** What every answer to this request carries. */
+    headers: Record<string, string>
+    /** The answer that carries it already. */
+    complete?: Response
+    caller?: Caller
+    subject?: Subject
+  }
+}
 
 /** The part of a context that is the same for every route, whatever its guards have added to it. */
 export type Asked = { env: Env; req: HonoRequest; var: { requestId: string } }

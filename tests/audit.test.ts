@@ -20,10 +20,10 @@ async function left(
     headers: { 'X-Request-Id': id, 'User-Agent': 'Test/1' },
   })
   await api.env.audit.flush()
-  const rows = await api.db.execute<{ row: Row }>(
+  const rows = await api.db.execute<{ row: string }>(
     sql`select to_jsonb(a) - '{id,at}'::text[] as row from audit a where request_id = ${id}`,
   )
-  return { answer, rows: rows.map(({ row }) => row) }
+  return { answer, rows: rows.map(({ row }): Row => JSON.parse(row)) }
 }
 
 const asDoctor = async (name: string) => {

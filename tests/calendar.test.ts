@@ -461,10 +461,10 @@ describe('the trail', () => {
     const id = crypto.randomUUID()
     await send({ 'X-Request-Id': id })
     await api.env.audit.flush()
-    const rows = await api.db.execute<{ row: Record<string, unknown> }>(
+    const rows = await api.db.execute<{ row: string }>(
       sql`select to_jsonb(a) as row from audit a where request_id = ${id}`,
     )
-    return rows.map(({ row }) => row)
+    return rows.map(({ row }): unknown => JSON.parse(row))
   }
 
   it('has one row for making and for revoking a feed', async () => {

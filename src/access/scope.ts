@@ -1,5 +1,7 @@
 import { type AnyColumn, and, eq, exists, isNull, or, type SQL, sql } from 'drizzle-orm'
 import { alias, QueryBuilder } from 'drizzle-orm/pg-core'
+import { appointments } from '../appointments/schema.ts'
+import type { Page } from '../db/pages.ts'
 import { doctors } from '../doctors/schema.ts'
 import { mappings } from '../mappings/schema.ts'
 import { patients } from '../patients/schema.ts'
@@ -7,9 +9,9 @@ import { reports } from '../reports/schema.ts'
 import type { Reach } from './permissions.ts'
 
 /*
- * Which rows the caller sees, as SQL. Every statement about patients' data goes through `visible`, every narrower
- * permission through `permitted`. The caller's id is the parameter `me`. The one place outside the features that
- * names their tables.
+ * Which rows the caller sees, as SQL. Every statement about patients' data goes through `visible`, or in a list through
+ * `listed`; every narrower permission through `permitted`. The caller's id is the parameter `me`. The one place outside
+ * the features that names their tables.
  */
 
 const me = sql.placeholder('me')
@@ -20,20 +22,55 @@ const is = eq(patients.userId, me)
 const grant = alias(mappings, 'grant_mapping')
 const grantee = alias(doctors, 'grant_doctor')
 
-/** A mapping is the grant: the caller is a doctor who treats the patient. */
-const treats = exists(
-  new QueryBuilder()
-    .select({ one: sql`1` })
-    .from(grant)
-    .innerJoin(grantee, eq(grantee.id, grant.doctorId))
-    .where(and(eq(grant.patientId, patients.id), eq(grantee.userId, me), isNull(grantee.deletedAt))),
-)
-
 /** Not deleted. */
 export const live = (table: { deletedAt: AnyColumn }): SQL => isNull(table.deletedAt)
 
+const query = new QueryBuilder()
+const isGrantee = and(eq(grantee.userId, me), isNull(grantee.deletedAt))
+
+/** A mapping is the grant: the caller is a doctor who treats the patient. */
+const treats = exists(
+  query
+    .select({ one: sql`1` })
+    .from(grant)
+    .innerJoin(grantee, eq(grantee.id, grant.doctorId))
+    .where(and(eq(grant.patientId, patients.id), isGrantee)),
+)
+
 /** The patients whose data the caller sees; what is outside is as if it did not exist. */
 export const visible = (reach: Reach): SQL | undefined => (reach === 'all' ? undefined : or(added, is, treats))
+
+const treatedPatients = query
+  .select({ id: grant.patientId })
+  .from(grant)
+  .innerJoin(grantee, eq(grantee.id, grant.doctorId))
+  .where(isGrantee)
+const ownPatients = query
+  .select({ id: patients.id })
+  .from(patients)
+  .where(and(is, live(patients)))
+const addedPatients = query
+  .select({ id: patients.id })
+  .from(patients)
+  .where(and(added, live(patients)))
+
+/** Those of the patients whom the caller added that can be on the page: there may be far more of them. */
+const addedOnPage = ({ where, orderBy }: Page) =>
+  query
+    .select({ id: patients.id })
+    .from(patients)
+    .where(and(added, where))
+    .orderBy(...orderBy)
+    .limit(sql.placeholder('limit'))
+
+/**
+ * The same patients as {@link visible}, by their ids in `column`, for a list: they are collected from the caller's side,
+ * so that it costs what they are, however many others there are. `page` is the list's own, where it is one of patients.
+ */
+export const listed = (reach: Reach, column: AnyColumn = patients.id, page?: Page): SQL | undefined =>
+  reach === 'all'
+    ? undefined
+    : sql`${column} = any(array((${page ? addedOnPage(page) : addedPatients}) union all (${ownPatients}) union all (${treatedPatients})))`
 
 /** The doctor is the caller, and has not been deleted: then nothing is theirs any more. */
 const ownDoctor = and(eq(doctors.userId, me), isNull(doctors.deletedAt))
@@ -41,6 +78,15 @@ const ownDoctor = and(eq(doctors.userId, me), isNull(doctors.deletedAt))
 /** The appointments that the caller sees: those of patients they see and, for a doctor, their own. */
 export const visibleAppointment = (reach: Reach): SQL | undefined =>
   reach === 'all' ? undefined : or(added, is, treats, ownDoctor)
+
+/** The same appointments, for a list. */
+export const listedAppointments = (reach: Reach): SQL | undefined =>
+  reach === 'all'
+    ? undefined
+    : or(
+        listed(reach, appointments.patientId),
+        sql`${appointments.doctorId} = (${query.select({ id: grantee.id }).from(grantee).where(isGrantee)})`,
+      )
 
 const narrower: Record<Exclude<Reach, 'all' | 'seen'>, SQL | undefined> = {
   added,

@@ -5,12 +5,13 @@ import type { Caller } from '../access/can.ts'
 import { isDoctor } from '../access/doctor.ts'
 import { seesPatient } from '../access/patient.ts'
 import { permissionOf, type Reach } from '../access/permissions.ts'
-import { live, permitted, visible, visibleAppointment } from '../access/scope.ts'
+import { listedAppointments, live, permitted, visible, visibleAppointment } from '../access/scope.ts'
 import { signed, trail } from '../audit/record.ts'
 import type { Db } from '../db/client.ts'
 import { pages } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
 import { etagOf, matching, rowOf, update } from '../db/write.ts'
+import { preparedJson } from '../db/written.ts'
 import { doctors } from '../doctors/schema.ts'
 import { isStale } from '../http/etag.ts'
 import { type FieldError, invalid, Problem } from '../http/problem.ts'
@@ -30,17 +31,21 @@ const ofPatient = eq(patients.id, appointments.patientId)
 const ofDoctor = eq(doctors.id, appointments.doctorId)
 type Scope = { reach: Reach }
 
+const { id, patientId, doctorId, startsAt, endsAt, status, reason, notes } = shownAppointment
+const written = { shown: shownWithSides, kept: { id, patientId, startsAt, endsAt, status, etag } }
+
 /** The appointments that the caller sees. A deleted patient's are hidden; a deleted doctor's keep the doctor's name. */
 const seen = ({ reach }: Scope) => and(live(patients), visibleAppointment(reach))
 
 const oneAppointment = prepared((db: Db, scope: Scope) =>
-  db
-    .select({ ...shownWithSides, etag })
-    .from(appointments)
-    .innerJoin(patients, ofPatient)
-    .innerJoin(doctors, ofDoctor)
-    .where(and(eq(appointments.id, placeholder('id')), seen(scope)))
-    .prepare('appointment'),
+  preparedJson(db, 'appointment', written, (fields) =>
+    db
+      .select(fields)
+      .from(appointments)
+      .innerJoin(patients, ofPatient)
+      .innerJoin(doctors, ofDoctor)
+      .where(and(eq(appointments.id, placeholder('id')), seen(scope))),
+  ),
 )
 
 /** @throws {Problem} 404 */
@@ -54,9 +59,10 @@ type Filters = Scope & { patientId: boolean; doctorId: boolean; status: boolean;
 
 const appointmentPages = pages({
   orders: { createdAt: { key: appointments.createdAt, type: 'timestamptz', id: appointments.id } },
+  scope: ({ reach, patientId }: Filters) => (patientId ? visibleAppointment(reach) : listedAppointments(reach)),
   where: (filters: Filters) =>
     and(
-      seen(filters),
+      live(patients),
       filters.patientId ? eq(appointments.patientId, placeholder('patientId')) : undefined,
       filters.doctorId ? eq(appointments.doctorId, placeholder('doctorId')) : undefined,
       filters.status ? eq(appointments.status, placeholder('status')) : undefined,
@@ -64,15 +70,16 @@ const appointmentPages = pages({
       filters.to ? lt(appointments.startsAt, sql`${placeholder('to')}::timestamptz`) : undefined,
     ),
   page: (db, { where, orderBy, place }) =>
-    db
-      .select({ ...shownWithSides, ...place })
-      .from(appointments)
-      .innerJoin(patients, ofPatient)
-      .innerJoin(doctors, ofDoctor)
-      .where(where)
-      .orderBy(...orderBy)
-      .limit(placeholder('limit'))
-      .prepare('appointments'),
+    preparedJson(db, 'appointments', { shown: shownWithSides, kept: { id, patientId, ...place } }, (fields) =>
+      db
+        .select(fields)
+        .from(appointments)
+        .innerJoin(patients, ofPatient)
+        .innerJoin(doctors, ofDoctor)
+        .where(where)
+        .orderBy(...orderBy)
+        .limit(placeholder('limit')),
+    ),
   count: (db, where) =>
     db
       .select({ count: count() })
@@ -101,7 +108,6 @@ export function listAppointments(db: Db, caller: Caller, { patientId, doctorId, 
   )
 }
 
-const { patientId, doctorId, startsAt, endsAt, status, reason, notes } = shownAppointment
 const told = { patientId, doctorId, startsAt, endsAt, status, reason, notes }
 const about = { resource: 'appointment', fields: told, resourceId: appointments.id, patientId: appointments.patientId }
 
@@ -117,13 +123,15 @@ const booking = prepared((db: Db, { reach }: Scope) => {
     select ${placeholder('id')}::uuid, patient.id, doctor.id, ${placeholder('startsAt')}::timestamptz, ${placeholder('endsAt')}::timestamptz, 'scheduled', ${placeholder('reason')}, ${placeholder('me')}::uuid
     from patient, doctor
     where is_open(doctor.working_hours, doctor.time_zone, ${placeholder('startsAt')}::timestamptz, ${placeholder('endsAt')}::timestamptz) returning *`)
-  return db
-    .with(patient, doctor, booked, trail(db, { ...about, changes: 'created', rows: sql`${appointments}` }))
-    .select({ ...shownWithSides, etag })
-    .from(appointments)
-    .innerJoin(patients, ofPatient)
-    .innerJoin(doctors, ofDoctor)
-    .prepare('appointment_book')
+  const recording = trail(db, { ...about, changes: 'created', rows: sql`${appointments}` })
+  return preparedJson(db, 'appointment_book', written, (fields) =>
+    db
+      .with(patient, doctor, booked, recording)
+      .select(fields)
+      .from(appointments)
+      .innerJoin(patients, ofPatient)
+      .innerJoin(doctors, ofDoctor),
+  )
 })
 
 const minute = 60_000
@@ -180,13 +188,15 @@ const changing = prepared((db: Db, { reach, completing, moves, closes }: Change)
       closes ? sql`starts_at <= now()` : undefined,
     )} for no key update`)
   const after = db.$with('appointments', {}).as(update(appointments))
-  return db
-    .with(before, after, trail(db, { ...about, changes: 'changed', rows: sql`before, ${appointments}` }))
-    .select({ ...shownWithSides, etag })
-    .from(appointments)
-    .innerJoin(patients, ofPatient)
-    .innerJoin(doctors, ofDoctor)
-    .prepare('appointment_change')
+  const recording = trail(db, { ...about, changes: 'changed', rows: sql`before, ${appointments}` })
+  return preparedJson(db, 'appointment_change', written, (fields) =>
+    db
+      .with(before, after, recording)
+      .select(fields)
+      .from(appointments)
+      .innerJoin(patients, ofPatient)
+      .innerJoin(doctors, ofDoctor),
+  )
 })
 
 const permittedAppointment = prepared((db: Db, { reach, completing }: Pick<Change, 'reach' | 'completing'>) =>

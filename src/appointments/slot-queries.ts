@@ -14,14 +14,17 @@ const taken = sql`(select coalesce(range_agg(tstzrange(starts_at, ends_at)), '{}
   where doctor_id = ${doctors.id} and status = 'scheduled'
     and tstzrange(starts_at, ends_at) && tstzrange((${from} - 1)::timestamp at time zone 'UTC', (${to} + 3)::timestamp at time zone 'UTC'))`
 
-const free = sql<{ startsAt: string; endsAt: string }[]>`(
+const free = sql`(
   select coalesce(json_agg(json_build_object('startsAt', lower(slot), 'endsAt', upper(slot)) order by slot), '[]')
   from open_slots(${doctors.workingHours}, ${doctors.timeZone}, ${from}, ${to}, ${placeholder('minutes')}::int)
   where lower(slot) >= now() and not slot && ${taken})`
 
+/** JSON comes as text. */
+const slots = (text: string): { startsAt: string; endsAt: string }[] => JSON.parse(text)
+
 const freeSlots = prepared((db: Db) =>
   db
-    .select({ free: sql<{ startsAt: string; endsAt: string }[]>`${free}` })
+    .select({ free: sql`${free}`.mapWith(slots) })
     .from(doctors)
     .where(and(eq(doctors.id, placeholder('id')), live(doctors)))
     .prepare('slots'),

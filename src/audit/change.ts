@@ -2,8 +2,10 @@ import { and, eq, getTableName, type SQL, sql, type WithSubquery } from 'drizzle
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import type { Caller } from '../access/can.ts'
 import type { Db } from '../db/client.ts'
+import type { IdColumn } from '../db/columns.ts'
 import { prepared } from '../db/prepared.ts'
 import { etagOf, insertInto, matching, rowOf, update } from '../db/write.ts'
+import { preparedJson } from '../db/written.ts'
 import { signed, trail } from './record.ts'
 
 type Columns = Record<string, PgColumn>
@@ -27,7 +29,7 @@ type Recorded<Shape> = {
  * table's columns mean the new row to what comes after it.
  */
 export function recorded<Shown extends Columns, Shape extends Record<string, unknown>>(
-  table: PgTable & { id: PgColumn; version: PgColumn; deletedAt?: PgColumn },
+  table: PgTable & { id: IdColumn; version: PgColumn; deletedAt?: PgColumn },
   shown: Shown,
   { resource, patientId, changeable, beside }: Recorded<Shape>,
 ) {
@@ -37,29 +39,25 @@ export function recorded<Shown extends Columns, Shape extends Record<string, unk
   const about = { resource, fields: told, resourceId: table.id, patientId }
   const row = sql`${table}`
   const etag = etagOf(table)
+  const written = { shown, kept: { id: table.id, etag } }
 
   const inserting = prepared((db: Db) => {
     const after = db.$with(name, {}).as(insertInto(table))
-    return db
-      .with(after, trail(db, { ...about, rows: row, changes: 'created' }))
-      .select({ ...shown, etag })
-      .from(table)
-      .prepare('insert')
+    const recording = trail(db, { ...about, rows: row, changes: 'created' })
+    return preparedJson(db, 'insert', written, (selected) => db.with(after, recording).select(selected).from(table))
   })
   const updating = prepared((db: Db, shape: Shape) => {
     const rows = sql`select * from ${table} where ${and(eq(table.id, sql.placeholder('id')), changeable(shape), matching(etag))} for no key update`
     const before = db.$with('before', {}).as(rows)
     const after = db.$with(name, {}).as(update(table))
-    return db
-      .with(
-        before,
-        after,
-        trail(db, { ...about, rows: sql`before, ${table}`, changes: 'changed' }),
-        ...(beside?.(db, shape) ?? []),
-      )
-      .select({ ...shown, etag })
-      .from(table)
-      .prepare('update')
+    const recording = trail(db, { ...about, rows: sql`before, ${table}`, changes: 'changed' })
+    const parts = [before, after, recording, ...(beside?.(db, shape) ?? [])]
+    return preparedJson(db, 'update', written, (selected) =>
+      db
+        .with(...parts)
+        .select(selected)
+        .from(table),
+    )
   })
   return {
     /** The new row. `values` has every field of it but those that PostgreSQL fills in. */

@@ -2,6 +2,7 @@ import { and, count, eq, gte, lt, or, sql } from 'drizzle-orm'
 import type { z } from 'zod'
 import type { Db } from '../db/client.ts'
 import { pages } from '../db/pages.ts'
+import { preparedJson } from '../db/written.ts'
 import { type AuditQuery, audit, shownEntry } from './schema.ts'
 
 const { placeholder } = sql
@@ -24,13 +25,14 @@ const auditPages = pages({
       filters.to ? lt(audit.at, sql`${placeholder('to')}::timestamptz`) : undefined,
     ),
   page: (db, { where, orderBy, place }) =>
-    db
-      .select({ ...shownEntry, ...place })
-      .from(audit)
-      .where(where)
-      .orderBy(...orderBy)
-      .limit(placeholder('limit'))
-      .prepare('audit'),
+    preparedJson(db, 'audit', { shown: shownEntry, kept: { id: audit.id, ...place } }, (fields) =>
+      db
+        .select(fields)
+        .from(audit)
+        .where(where)
+        .orderBy(...orderBy)
+        .limit(placeholder('limit')),
+    ),
   count: (db, where) => db.select({ count: count() }).from(audit).where(where).prepare('audit_count'),
 })
 

@@ -1,12 +1,12 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import { v7 as uuid } from 'uuid'
 import type { Caller } from '../access/can.ts'
 import type { Db } from '../db/client.ts'
 import { databaseProblem } from '../db/failure.ts'
 import { prepared } from '../db/prepared.ts'
 import { columnsOf, namesOf } from '../db/write.ts'
 import type { Log } from '../http/log.ts'
+import { newId } from '../id.ts'
 import { audit } from './schema.ts'
 
 const { placeholder } = sql
@@ -30,7 +30,7 @@ type Sender = Pick<Actor, 'ip' | 'userAgent' | 'requestId'>
 
 /** The parameters of a statement with a {@link trail} whose actor and action the statement knows itself. */
 export const sent = ({ ip, userAgent, requestId }: Sender, status: number) => ({
-  auditId: uuid(),
+  auditId: newId(),
   status,
   ip,
   userAgent,
@@ -96,7 +96,7 @@ const insertEntries = prepared((db: Db) =>
 )
 
 /** Writes one entry now: within the transaction of the change that it tells of. */
-export const record = (db: Pick<Db, 'insert'>, entry: Entry) => db.insert(audit).values({ ...entry, id: uuid() })
+export const record = (db: Pick<Db, 'insert'>, entry: Entry) => db.insert(audit).values({ ...entry, id: newId() })
 
 /** Takes entries that need not delay an answer, and writes them in batches. */
 export type Audit = {
@@ -131,7 +131,7 @@ export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
   }
   return {
     add(entry) {
-      waiting.push(columnsOf(audit, { ...entry, id: uuid(), at: new Date() }))
+      waiting.push(columnsOf(audit, { ...entry, id: newId(), at: new Date() }))
       schedule()
     },
     flush() {

@@ -5,16 +5,22 @@ import { type Actor, record } from '../audit/record.ts'
 import type { Db } from '../db/client.ts'
 import { prepared } from '../db/prepared.ts'
 import { etagOf } from '../db/write.ts'
+import { preparedJson } from '../db/written.ts'
 import { resets, sessions, shownUser, users } from './schema.ts'
 
 const { placeholder } = sql
 
 const oneUser = prepared((db: Db) =>
-  db
-    .select({ ...shownUser, etag: etagOf(users) })
-    .from(users)
-    .where(eq(users.id, placeholder('id')))
-    .prepare('user'),
+  preparedJson(
+    db,
+    'user',
+    { shown: shownUser, kept: { id: users.id, email: users.email, etag: etagOf(users) } },
+    (fields) =>
+      db
+        .select(fields)
+        .from(users)
+        .where(eq(users.id, placeholder('id'))),
+  ),
 )
 
 export async function findUser(db: Db, id: string) {

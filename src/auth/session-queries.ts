@@ -4,6 +4,7 @@ import { type Actor, sent, trail } from '../audit/record.ts'
 import type { Db } from '../db/client.ts'
 import { pages } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
+import { preparedJson } from '../db/written.ts'
 import { sessions, shownSession, users } from './schema.ts'
 
 const { placeholder } = sql
@@ -13,13 +14,21 @@ const sessionPages = pages({
   orders: { createdAt: { key: sessions.createdAt, type: 'timestamptz', id: sessions.id } },
   where: () => and(eq(sessions.userId, placeholder('me')), live),
   page: (db, { where, orderBy, place }) =>
-    db
-      .select({ ...shownSession, current: sql<boolean>`${sessions.id} = ${placeholder('current')}::uuid`, ...place })
-      .from(sessions)
-      .where(where)
-      .orderBy(...orderBy)
-      .limit(placeholder('limit'))
-      .prepare('sessions'),
+    preparedJson(
+      db,
+      'sessions',
+      {
+        shown: { ...shownSession, current: sql<boolean>`${sessions.id} = ${placeholder('current')}::uuid` },
+        kept: { id: sessions.id, ...place },
+      },
+      (fields) =>
+        db
+          .select(fields)
+          .from(sessions)
+          .where(where)
+          .orderBy(...orderBy)
+          .limit(placeholder('limit')),
+    ),
   count: (db, where) =>
     db.select({ count: sql<number>`count(*)::int` }).from(sessions).where(where).prepare('sessions_count'),
 })

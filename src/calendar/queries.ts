@@ -12,6 +12,7 @@ import { users } from '../auth/schema.ts'
 import type { Db } from '../db/client.ts'
 import { prepared } from '../db/prepared.ts'
 import { matching } from '../db/write.ts'
+import { preparedJson } from '../db/written.ts'
 import { doctors } from '../doctors/schema.ts'
 import { Problem } from '../http/problem.ts'
 import { patients } from '../patients/schema.ts'
@@ -78,11 +79,12 @@ export async function makeFeed(db: Db, caller: Caller, side: Side, id: string, t
 const own = (side: Side) => and(eq(feeds.userId, placeholder('me')), eq(sides[side].of, placeholder('id')))
 
 const oneFeed = prepared((db: Db, scope: Scope) =>
-  db
-    .select({ ...shownFeed, etag })
-    .from(feeds)
-    .where(and(own(scope.side), sql`exists (select from ${sides[scope.side].table} where ${reached(scope)})`))
-    .prepare('feed'),
+  preparedJson(db, 'feed', { shown: shownFeed, kept: { id: feeds.id, etag } }, (fields) =>
+    db
+      .select(fields)
+      .from(feeds)
+      .where(and(own(scope.side), sql`exists (select from ${sides[scope.side].table} where ${reached(scope)})`)),
+  ),
 )
 
 /** The caller's feed, or undefined where what they ask for does not reach the doctor or patient. @throws {Problem} 404 */

@@ -3,6 +3,9 @@ import postgres from 'postgres'
 
 export type Db = PostgresJsDatabase & { $client: postgres.Sql }
 
+/** JSON stays text: a column takes it apart where it is read, and an answer passes it on. */
+const rawJson = { to: 114, from: [114, 3802], serialize: String, parse: (text: string) => text }
+
 /**
  * A pool of at most `max` connections to the PostgreSQL server at `url`. It connects when first used.
  * Types are not looked up: the few array columns there are, are read by Drizzle.
@@ -13,7 +16,8 @@ export function connect(url: string, { max }: { max: number }): Db {
     fetch_types: false,
     connect_timeout: 5,
     idle_timeout: 60,
-    connection: { application_name: 'hospital-api' },
+    connection: { application_name: 'hospital-api', TimeZone: 'UTC' },
+    types: { json: rawJson },
     onnotice: () => {},
   })
   return drizzle(client)

@@ -1,7 +1,10 @@
-import { integer, timestamp, uuid } from 'drizzle-orm/pg-core'
+import { integer, type PgColumn, timestamp, uuid } from 'drizzle-orm/pg-core'
 
 /** A UUIDv7 made by the application. */
 export const id = () => uuid('id').primaryKey()
+
+/** A column of such ids, of whatever table. */
+export type IdColumn = PgColumn & { _: { data: string; notNull: true } }
 
 /** A moment, kept to the millisecond: what a client is shown is exactly what is stored and compared. */
 export const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' })

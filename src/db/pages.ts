@@ -17,16 +17,21 @@ export type Pages<Row, Sort extends string> = {
   count(): Promise<number>
 }
 
-/** What a page's statement is made with. `place` is to be selected beside the row; the parameter `limit` is its limit. */
-type Parts = { where: SQL | undefined; orderBy: SQL[]; place: { cursorKey: SQL.Aliased<string> } }
+/** Which rows a page may hold, and in which order: it is the first of them, as many as the parameter `limit` says. */
+export type Page = { where: SQL | undefined; orderBy: SQL[] }
+
+/** What a page's statement is made with. `place` is to be selected beside the row. */
+type Parts<Filters> = Page & { filters: Filters; place: { cursorKey: SQL.Aliased<string> } }
 
 type Runs<Result> = { execute(parameters: Record<string, unknown>): Promise<Result> }
 
 type Listing<Row, Sort extends string, Filters> = {
   orders: Record<Sort, Order>
-  /** The rows that the filters leave. Scope is one of them. */
+  /** The rows that the caller sees. `page` tells which of them a page may hold; a count has none. */
+  scope?: (filters: Filters, page?: Page) => SQL | undefined
+  /** The rows that the filters leave. */
   where: (filters: Filters) => SQL | undefined
-  page: (db: Db, parts: Parts) => Runs<Row[]>
+  page: (db: Db, parts: Parts<Filters>) => Runs<Row[]>
   count: (db: Db, where: SQL | undefined) => Runs<{ count: number }[]>
 }
 
@@ -42,13 +47,18 @@ export function pages<Row, Sort extends string, Filters extends Record<string, u
     const { key, id, type } = listing.orders[sort]
     const [direction, beyond] = descending ? [desc, sql`<`] : [asc, sql`>`]
     const behind = sql`(${key}, ${id}) ${beyond} (${sql.placeholder('placeKey')}::${sql.raw(type)}, ${sql.placeholder('placeId')}::uuid)`
+    const where = and(listing.where(filters), after ? behind : undefined)
+    const orderBy = [direction(key), direction(id)]
     return listing.page(db, {
-      where: and(listing.where(filters), after ? behind : undefined),
-      orderBy: [direction(key), direction(id)],
+      filters,
+      where: and(where, listing.scope?.(filters, { where, orderBy })),
+      orderBy,
       place: { cursorKey: sql<string>`${key}::text`.as('cursor_key') },
     })
   })
-  const countOf = prepared((db: Db, filters: Filters) => listing.count(db, listing.where(filters)))
+  const countOf = prepared((db: Db, filters: Filters) =>
+    listing.count(db, and(listing.where(filters), listing.scope?.(filters))),
+  )
 
   return (db: Db, filters: Filters, parameters: Record<string, unknown>): Pages<Row, Sort> => ({
     read({ limit, sort, place }) {

@@ -12,6 +12,7 @@ import { pages } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
 import { folded, found } from '../db/search.ts'
 import { etagOf } from '../db/write.ts'
+import { preparedJson } from '../db/written.ts'
 import { isStale } from '../http/etag.ts'
 import { Problem } from '../http/problem.ts'
 import { mappings } from '../mappings/schema.ts'
@@ -20,11 +21,16 @@ import { type DoctorPatch, type DoctorQuery, doctors, shownDoctor, type WholeDoc
 const { placeholder } = sql
 
 const oneDoctor = prepared((db: Db) =>
-  db
-    .select({ ...shownDoctor, etag: etagOf(doctors) })
-    .from(doctors)
-    .where(and(eq(doctors.id, placeholder('id')), live(doctors)))
-    .prepare('doctor'),
+  preparedJson(
+    db,
+    'doctor',
+    { shown: shownDoctor, kept: { id: doctors.id, userId: doctors.userId, etag: etagOf(doctors) } },
+    (fields) =>
+      db
+        .select(fields)
+        .from(doctors)
+        .where(and(eq(doctors.id, placeholder('id')), live(doctors))),
+  ),
 )
 
 /** @throws {Problem} 404 */
@@ -50,14 +56,19 @@ const doctorPages = pages({
         ? sql`lower(${doctors.specialization}) = lower(${placeholder('specialization')})`
         : undefined,
     ),
-  page: (db, { where, orderBy, place }) =>
-    db
-      .select({ ...shownDoctor, ...place })
-      .from(doctors)
-      .where(where)
-      .orderBy(...orderBy)
-      .limit(placeholder('limit'))
-      .prepare('doctors'),
+  page: (db, { filters, where, orderBy, place }) =>
+    preparedJson(
+      db,
+      filters.q ? undefined : 'doctors',
+      { shown: shownDoctor, kept: { id: doctors.id, ...place } },
+      (fields) =>
+        db
+          .select(fields)
+          .from(doctors)
+          .where(where)
+          .orderBy(...orderBy)
+          .limit(placeholder('limit')),
+    ),
   count: (db, where) => db.select({ count: count() }).from(doctors).where(where).prepare('doctors_count'),
 })
 

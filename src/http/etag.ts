@@ -1,5 +1,7 @@
 import type { Context, HonoRequest } from 'hono'
 import type { Guarded } from '../access/can.ts'
+import type { Written } from '../db/written.ts'
+import { answerJson } from './answer.ts'
 
 /** The tags of an If-Match or If-None-Match header (RFC 9110, section 13.1). A weak one counts only where `weak` says so. */
 const tagsOf = (header: string, weak: boolean): string[] =>
@@ -25,21 +27,19 @@ export const hasAlready = (header: string | undefined, etag: string): boolean =>
   header !== undefined && (header.trim() === '*' || tagsOf(header, true).includes(etag))
 
 /** Answers a read with the record and its strong ETag, or with 304 where the client has it as it is. */
-export function answerOne<Row extends { etag: string }>(c: Context<Guarded>, { etag, ...shown }: Row) {
+export function answerOne<Row>(c: Context<Guarded>, { etag, json }: Written<Row, { etag: string }>) {
   const headers = { ETag: `"${etag}"` }
   if (hasAlready(c.req.header('If-None-Match'), etag)) return c.body(null, 304, headers)
-  return c.json({ ...shown }, 200, headers)
+  return answerJson(c, json, 200, headers)
 }
 
 /** Answers a change with the record as it is now, and its ETag. */
-export const answerChanged = <Row extends { etag: string }>(c: Context<Guarded>, { etag, ...shown }: Row) =>
-  c.json({ ...shown }, 200, { ETag: `"${etag}"` })
+export const answerChanged = <Row>(c: Context<Guarded>, { etag, json }: Written<Row, { etag: string }>) =>
+  answerJson(c, json, 200, { ETag: `"${etag}"` })
 
 /** Answers a create: 201 with the record, where it is, and its ETag. */
-export function answerCreated<Row extends { id: string; etag: string }>(
+export const answerCreated = <Row>(
   c: Context<Guarded>,
   path: string,
-  { etag, ...shown }: Row,
-) {
-  return c.json({ ...shown }, 201, { ETag: `"${etag}"`, Location: `${path}/${shown.id}` })
-}
+  { id, etag, json }: Written<Row, { id: string; etag: string }>,
+) => answerJson(c, json, 201, { ETag: `"${etag}"`, Location: `${path}/${id}` })

@@ -4,7 +4,9 @@ import type { Context } from 'hono'
 import * as z from 'zod'
 import type { Guarded } from '../access/can.ts'
 import type { Pages, Place } from '../db/pages.ts'
+import type { Json, Written } from '../db/written.ts'
 import type { Asked } from '../env.ts'
+import { answerJson } from './answer.ts'
 import { invalid } from './problem.ts'
 
 /** The query of a list: `filters`, what every list takes, and its `sorts`, which a leading `-` turns round. */
@@ -96,15 +98,17 @@ export async function readPage<Row extends { id: string; cursorKey: string }, So
 }
 
 /** Answers with a page. `patientOf` names the patient whose data a row shows, for the trail. */
-export function answerPage<Row extends { cursorKey: string; etag?: string }>(
+export function answerPage<Row, Kept>(
   c: Context<Guarded>,
-  { rows, next, count }: Read<Row>,
-  patientOf?: (row: Row) => string,
+  { rows, next, count }: Read<Written<Row, Kept>>,
+  patientOf?: (row: Kept) => string,
 ) {
-  if (next) c.header('Link', `<${next}>; rel="next"`)
   if (patientOf) c.set('subject', { patientIds: [...new Set(rows.map(patientOf))] })
-  const results = rows.map(({ cursorKey: _, etag: __, ...row }) => row)
-  return c.json({ results, next, ...(count !== undefined && { count }) }, 200)
+  const results = rows.map(({ json }) => json).join(',')
+  const counted = count === undefined ? '' : `,"count":${count}`
+  const page: Json<{ results: Row[]; next: string | null; count?: number }> =
+    `{"results":[${results}],"next":${JSON.stringify(next)}${counted}}`
+  return answerJson(c, page, 200, next ? { Link: `<${next}>; rel="next"` } : {})
 }
 
 const nextOf = (c: Sealed, place: Place): string => {

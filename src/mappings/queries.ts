@@ -1,4 +1,4 @@
-import { and, count, eq, or, type SQL, sql } from 'drizzle-orm'
+import { and, count, eq, or, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { v7 as uuid } from 'uuid'
 import type { z } from 'zod'
@@ -6,13 +6,15 @@ import type { Caller } from '../access/can.ts'
 import { isDoctor } from '../access/doctor.ts'
 import { seesPatient } from '../access/patient.ts'
 import type { Reach } from '../access/permissions.ts'
-import { live, permitted, visible } from '../access/scope.ts'
+import { listed, live, permitted, visible } from '../access/scope.ts'
 import { removing } from '../audit/change.ts'
 import { signed, trail } from '../audit/record.ts'
 import type { Db } from '../db/client.ts'
+import type { IdColumn } from '../db/columns.ts'
 import { pages } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
 import { etagOf, matching } from '../db/write.ts'
+import { preparedJson } from '../db/written.ts'
 import { doctors, shownDoctor } from '../doctors/schema.ts'
 import { type FieldError, Problem } from '../http/problem.ts'
 import { patients, shownPatient } from '../patients/schema.ts'
@@ -31,9 +33,13 @@ const ofDoctor = eq(doctors.id, mappings.doctorId)
 type Wanted = { patientId?: string | undefined; doctorId?: string | undefined; either?: string | undefined }
 type Filters = Scope & { [Name in keyof Wanted]-?: boolean }
 
+/** Where the mappings are of one patient, it is simpler to ask whether the caller sees that one than whom they see. */
+const scope = ({ reach, patientId, either }: Filters) => (patientId || either ? visible(reach) : listed(reach))
+
 const where = (filters: Filters) =>
   and(
-    seen(filters),
+    live(patients),
+    live(doctors),
     filters.patientId ? eq(mappings.patientId, placeholder('patientId')) : undefined,
     filters.doctorId ? eq(mappings.doctorId, placeholder('doctorId')) : undefined,
     filters.either
@@ -42,20 +48,22 @@ const where = (filters: Filters) =>
   )
 
 /** Mappings, newest first, each shown as `shown`: the mapping itself, or the one of its sides whose id is `id`. */
-function listed<Shown extends Record<string, PgColumn | SQL | Record<string, PgColumn>>>(shown: Shown, id: PgColumn) {
-  const joined = pages({
+function joined<Shown extends Record<string, PgColumn | Record<string, PgColumn>>>(shown: Shown, id: IdColumn) {
+  const listing = pages({
     orders: { createdAt: { key: mappings.createdAt, type: 'timestamptz', id } },
+    scope,
     where,
     page: (db, { where, orderBy, place }) =>
-      db
-        .select({ ...shown, ...place })
-        .from(mappings)
-        .innerJoin(patients, ofPatient)
-        .innerJoin(doctors, ofDoctor)
-        .where(where)
-        .orderBy(...orderBy)
-        .limit(placeholder('limit'))
-        .prepare('mappings'),
+      preparedJson(db, 'mappings', { shown, kept: { id, patientId: mappings.patientId, etag, ...place } }, (fields) =>
+        db
+          .select(fields)
+          .from(mappings)
+          .innerJoin(patients, ofPatient)
+          .innerJoin(doctors, ofDoctor)
+          .where(where)
+          .orderBy(...orderBy)
+          .limit(placeholder('limit')),
+      ),
     count: (db, where) =>
       db
         .select({ count: count() })
@@ -67,16 +75,16 @@ function listed<Shown extends Record<string, PgColumn | SQL | Record<string, PgC
   })
   return (db: Db, { id: me, reach }: Caller, { patientId, doctorId, either }: Wanted) => {
     const given = { patientId: patientId !== undefined, doctorId: doctorId !== undefined, either: either !== undefined }
-    return joined(db, { reach, ...given }, { me, patientId, doctorId, either })
+    return listing(db, { reach, ...given }, { me, patientId, doctorId, either })
   }
 }
 
 /** The mappings that the caller sees. */
-export const listMappings = listed({ ...shownMapping, etag }, mappings.id)
+export const listMappings = joined(shownMapping, mappings.id)
 /** The doctors of the mappings that the caller sees. */
-export const listMappedDoctors = listed(shownDoctor, doctors.id)
+export const listMappedDoctors = joined(shownDoctor, doctors.id)
 /** The patients of the mappings that the caller sees. */
-export const listMappedPatients = listed(shownPatient, patients.id)
+export const listMappedPatients = joined(shownPatient, patients.id)
 
 const oneMapping = prepared((db: Db, { reach }: Scope) =>
   db
@@ -110,13 +118,9 @@ const inserting = prepared((db: Db, { reach }: Scope) => {
     resourceId: mappings.id,
     patientId: mappings.patientId,
   })
-  return db
-    .with(made, recording)
-    .select({ ...shownMapping, etag })
-    .from(mappings)
-    .innerJoin(patients, ofPatient)
-    .innerJoin(doctors, ofDoctor)
-    .prepare('mapping_insert')
+  return preparedJson(db, 'mapping_insert', { shown: shownMapping, kept: { id: mappings.id, etag } }, (fields) =>
+    db.with(made, recording).select(fields).from(mappings).innerJoin(patients, ofPatient).innerJoin(doctors, ofDoctor),
+  )
 })
 
 /** @throws {Problem} 400 on an unknown patient or doctor, 403 where the patient is not the caller's to map, 409 where they are mapped */

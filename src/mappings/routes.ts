@@ -73,9 +73,8 @@ export const mappingRoutes = new Hono()
       const read = await readPage(c, c.req.valid('query'), listMappings(c.env.db, c.var.caller, { either: id }))
       const [first] = read.rows
       if (first?.id === id) {
-        const { cursorKey: _, ...mapping } = first
-        c.set('subject', { resourceId: id, patientId: mapping.patientId })
-        return answerOne(c, mapping)
+        c.set('subject', { resourceId: id, patientId: first.patientId })
+        return answerOne(c, first)
       }
       if (!first) await seesPatient(c)
       return answerPage(c, read, (row) => row.patientId)

@@ -1,11 +1,10 @@
-import { and, count, eq, exists, isNotNull, or, sql } from 'drizzle-orm'
-import { QueryBuilder } from 'drizzle-orm/pg-core'
+import { and, count, eq, isNotNull, or, sql } from 'drizzle-orm'
 import { v7 as uuid } from 'uuid'
 import type { z } from 'zod'
 import type { Caller } from '../access/can.ts'
 import { needPatient } from '../access/patient.ts'
 import type { Reach } from '../access/permissions.ts'
-import { live, permitted, visible } from '../access/scope.ts'
+import { listed, live, permitted, visible } from '../access/scope.ts'
 import { recorded } from '../audit/change.ts'
 import { users } from '../auth/schema.ts'
 import type { Db } from '../db/client.ts'
@@ -13,6 +12,7 @@ import { pages } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
 import { calls, digitsOf, folded, found } from '../db/search.ts'
 import { etagOf } from '../db/write.ts'
+import { preparedJson } from '../db/written.ts'
 import { doctors } from '../doctors/schema.ts'
 import { isStale } from '../http/etag.ts'
 import { invalid, Problem } from '../http/problem.ts'
@@ -27,11 +27,12 @@ const seen = ({ reach, deleted }: Scope) =>
   and(deleted ? isNotNull(patients.deletedAt) : live(patients), visible(reach))
 
 const onePatient = prepared((db: Db, scope: Scope) =>
-  db
-    .select({ ...shownPatient, etag: etagOf(patients) })
-    .from(patients)
-    .where(and(eq(patients.id, placeholder('id')), seen(scope)))
-    .prepare('patient'),
+  preparedJson(db, 'patient', { shown: shownPatient, kept: { id: patients.id, etag: etagOf(patients) } }, (fields) =>
+    db
+      .select(fields)
+      .from(patients)
+      .where(and(eq(patients.id, placeholder('id')), seen(scope))),
+  ),
 )
 
 /** @throws {Problem} 404 */
@@ -41,13 +42,8 @@ export async function getPatient(db: Db, caller: Caller, id: string) {
   return row
 }
 
-const treatedBy = exists(
-  new QueryBuilder()
-    .select({ one: sql`1` })
-    .from(mappings)
-    .innerJoin(doctors, eq(doctors.id, mappings.doctorId))
-    .where(and(eq(mappings.patientId, patients.id), eq(mappings.doctorId, placeholder('doctorId')), live(doctors))),
-)
+const treatedBy = sql`${patients.id} = any(array(select ${mappings.patientId} from ${mappings}
+  join ${doctors} on ${doctors.id} = ${mappings.doctorId} where ${and(eq(doctors.id, placeholder('doctorId')), live(doctors))}))`
 
 type Filters = Scope & { q: boolean; digits: boolean; doctorId: boolean; gender: boolean }
 
@@ -58,21 +54,27 @@ const patientPages = pages({
     createdAt: { key: patients.createdAt, type: 'timestamptz', id: patients.id },
     updatedAt: { key: patients.updatedAt, type: 'timestamptz', id: patients.id },
   },
+  scope: ({ reach }: Filters, page) => listed(reach, patients.id, page),
   where: (filters: Filters) =>
     and(
-      seen(filters),
+      filters.deleted ? isNotNull(patients.deletedAt) : live(patients),
       filters.q ? or(found(patients.search), filters.digits ? calls(patients.phone) : undefined) : undefined,
       filters.doctorId ? treatedBy : undefined,
       filters.gender ? eq(patients.gender, placeholder('gender')) : undefined,
     ),
-  page: (db, { where, orderBy, place }) =>
-    db
-      .select({ ...shownPatient, ...place })
-      .from(patients)
-      .where(where)
-      .orderBy(...orderBy)
-      .limit(placeholder('limit'))
-      .prepare('patients'),
+  page: (db, { filters, where, orderBy, place }) =>
+    preparedJson(
+      db,
+      filters.q ? undefined : 'patients',
+      { shown: shownPatient, kept: { id: patients.id, ...place } },
+      (fields) =>
+        db
+          .select(fields)
+          .from(patients)
+          .where(where)
+          .orderBy(...orderBy)
+          .limit(placeholder('limit')),
+    ),
   count: (db, where) => db.select({ count: count() }).from(patients).where(where).prepare('patients_count'),
 })
 

@@ -10,6 +10,7 @@ import type { Db } from '../db/client.ts'
 import { pages } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
 import { matching, namesOf, rowOf } from '../db/write.ts'
+import { preparedJson } from '../db/written.ts'
 import { invalid, Problem } from '../http/problem.ts'
 import { patients } from '../patients/schema.ts'
 import { reports, shownReport } from './schema.ts'
@@ -24,38 +25,42 @@ const ofPatient = eq(patients.id, reports.patientId)
 const etag = sql<string>`${reports.id}::text`
 
 const oneReport = prepared((db: Db, scope: Scope) =>
-  db
-    .select({ ...shownReport, etag, permitted: sql<boolean>`${permitted(scope.reach) ?? sql`true`}` })
-    .from(reports)
-    .innerJoin(patients, ofPatient)
-    .where(and(eq(reports.id, placeholder('id')), seen(scope)))
-    .prepare('report'),
+  preparedJson(
+    db,
+    'report',
+    {
+      shown: shownReport,
+      kept: { ...shownReport, etag, permitted: sql<boolean>`${permitted(scope.reach) ?? sql`true`}` },
+    },
+    (fields) =>
+      db
+        .select(fields)
+        .from(reports)
+        .innerJoin(patients, ofPatient)
+        .where(and(eq(reports.id, placeholder('id')), seen(scope))),
+  ),
 )
-
-async function findReport(db: Db, caller: Caller, id: string) {
-  const [row] = await oneReport(db, { reach: caller.reach }).execute({ me: caller.id, id })
-  if (!row) throw new Problem('not-found')
-  return row
-}
 
 /** @throws {Problem} 404 */
 export async function getReport(db: Db, caller: Caller, id: string) {
-  const { permitted: _, ...report } = await findReport(db, caller, id)
-  return report
+  const [row] = await oneReport(db, { reach: caller.reach }).execute({ me: caller.id, id })
+  if (!row) throw new Problem('not-found')
+  return row
 }
 
 const reportPages = pages({
   orders: { createdAt: { key: reports.createdAt, type: 'timestamptz', id: reports.id } },
   where: (scope: Scope) => and(eq(reports.patientId, placeholder('patientId')), seen(scope)),
   page: (db, { where, orderBy, place }) =>
-    db
-      .select({ ...shownReport, ...place })
-      .from(reports)
-      .innerJoin(patients, ofPatient)
-      .where(where)
-      .orderBy(...orderBy)
-      .limit(placeholder('limit'))
-      .prepare('reports'),
+    preparedJson(db, 'reports', { shown: shownReport, kept: { id: reports.id, ...place } }, (fields) =>
+      db
+        .select(fields)
+        .from(reports)
+        .innerJoin(patients, ofPatient)
+        .where(where)
+        .orderBy(...orderBy)
+        .limit(placeholder('limit')),
+    ),
   count: (db, where) =>
     db.select({ count: count() }).from(reports).innerJoin(patients, ofPatient).where(where).prepare('reports_count'),
 })
@@ -83,11 +88,9 @@ const inserting = prepared((db: Db, { reach }: Scope) => {
     resourceId: reports.id,
     patientId: reports.patientId,
   })
-  return db
-    .with(made, recording)
-    .select({ ...shownReport, etag })
-    .from(reports)
-    .prepare('report_insert')
+  return preparedJson(db, 'report_insert', { shown: shownReport, kept: { id: reports.id, etag } }, (fields) =>
+    db.with(made, recording).select(fields).from(reports),
+  )
 })
 
 type Values = Omit<typeof reports.$inferInsert, 'uploadedBy' | 'createdAt'>
@@ -112,6 +115,6 @@ const remove = removing(reports, {
 /** Deletes what is known of the file, and with that all that leads to it. @throws {Problem} 404, 403, 412 */
 export async function deleteReport(db: Db, caller: Caller, id: string): Promise<void> {
   if (await remove(db, caller, { reach: caller.reach }, id)) return
-  const report = await findReport(db, caller, id)
+  const report = await getReport(db, caller, id)
   throw new Problem(report.permitted ? 'precondition-failed' : 'forbidden')
 }

@@ -12,6 +12,7 @@ import { violates } from '../db/failure.ts'
 import { pages } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
 import { found } from '../db/search.ts'
+import { preparedJson } from '../db/written.ts'
 import { isStale } from '../http/etag.ts'
 import { Problem } from '../http/problem.ts'
 import type { NewUser, UserPatch, UserQuery } from './schema.ts'
@@ -35,14 +36,19 @@ const userPages = pages({
       filters.role ? eq(users.role, placeholder('role')) : undefined,
       filters.active ? eq(users.active, placeholder('active')) : undefined,
     ),
-  page: (db, { where, orderBy, place }) =>
-    db
-      .select({ ...shownUser, ...place })
-      .from(users)
-      .where(where)
-      .orderBy(...orderBy)
-      .limit(placeholder('limit'))
-      .prepare('users'),
+  page: (db, { filters, where, orderBy, place }) =>
+    preparedJson(
+      db,
+      filters.q ? undefined : 'users',
+      { shown: shownUser, kept: { id: users.id, ...place } },
+      (fields) =>
+        db
+          .select(fields)
+          .from(users)
+          .where(where)
+          .orderBy(...orderBy)
+          .limit(placeholder('limit')),
+    ),
   count: (db, where) => db.select({ count: count() }).from(users).where(where).prepare('users_count'),
 })
 

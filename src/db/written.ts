@@ -1,0 +1,124 @@
+import { is, SQL } from 'drizzle-orm'
+import { PgColumn } from 'drizzle-orm/pg-core'
+import type { SelectResultFields } from 'drizzle-orm/query-builders/select.types'
+import type { Db } from './client.ts'
+
+declare const of: unique symbol
+/** The JSON text of a `Row`. */
+export type Json<Row> = string & { readonly [of]?: Row }
+
+/** A row as it is answered, `json`, and beside it what the server itself needs to know of it. */
+export type Written<Row, Kept> = Kept & { json: Json<Row> }
+
+type Field = PgColumn | SQL | SQL.Aliased
+type Fields = Record<string, Field>
+type Nested = Record<string, Field | Record<string, PgColumn>>
+
+type Write = (value: unknown) => string
+
+const plain: Write = (value) => `"${value}"`
+
+/** PostgreSQL's `2026-12-01 09:00:00.5+00` as `2026-12-01T09:00:00.500Z`; the long way round where the server's zone is not UTC. */
+const moment: Write = (value) => {
+  const text = String(value)
+  if (text[10] !== ' ' || !text.endsWith('+00')) return JSON.stringify(new Date(text))
+  return `"${text.slice(0, 10)}T${text.slice(11, 19)}.${text.slice(20, -3).padEnd(3, '0')}Z"`
+}
+
+/** How a column's value becomes JSON: what needs no escape is not looked at, and JSON from the database is JSON already. */
+const writers: Record<string, Write> = {
+  PgUUID: plain,
+  PgDateString: plain,
+  PgEnumColumn: plain,
+  PgText: (value) => JSON.stringify(value),
+  PgInteger: String,
+  PgSmallInt: String,
+  PgBoolean: String,
+  PgTimestamp: moment,
+  PgJson: String,
+  PgJsonb: String,
+}
+
+const writerOf = (field: Field): Write => {
+  if (!is(field, PgColumn)) return (value) => JSON.stringify(value)
+  return writers[field.columnType] ?? ((value) => JSON.stringify(field.mapFromDriverValue(value)))
+}
+
+const isField = (value: Nested[string]): value is Field =>
+  is(value, PgColumn) || is(value, SQL) || is(value, SQL.Aliased)
+
+/** The fields one by one, in the order in which Drizzle selects them, by their path. */
+const leavesOf = (fields: Nested): { path: string; field: Field }[] =>
+  Object.entries(fields).flatMap(([key, value]) =>
+    isField(value)
+      ? [{ path: key, field: value }]
+      : Object.entries(value).map(([inner, column]) => ({ path: `${key}.${inner}`, field: column })),
+  )
+
+/** The text before each value, and which value of the row it is. */
+type Part = { before: string; index: number; write: Write }
+
+function partsOf(shown: Nested, indexOf: (path: string) => number): { parts: Part[]; end: string } {
+  let text = ''
+  const parts: Part[] = []
+  const add = (path: string, field: Field) => {
+    parts.push({ before: text, index: indexOf(path), write: writerOf(field) })
+    text = ''
+  }
+  const object = (fields: Nested, prefix: string) => {
+    text += '{'
+    for (const [i, [key, value]] of Object.entries(fields).entries()) {
+      text += `${i > 0 ? ',' : ''}${JSON.stringify(key)}:`
+      if (isField(value)) add(prefix + key, value)
+      else object(value, `${key}.`)
+    }
+    text += '}'
+  }
+  object(shown, '')
+  return { parts, end: text }
+}
+
+/** Makes rows as the driver gives them, a list of values each, into what they are answered as. */
+function rowWriter<Shown extends Nested, Kept extends Fields>(shown: Shown, kept: Kept) {
+  const places = new Map(leavesOf({ ...kept, ...shown }).map(({ path }, index) => [path, index]))
+  const indexOf = (path: string) => places.get(path) ?? Number.NaN
+  const { parts, end } = partsOf(shown, indexOf)
+  const keeping = Object.entries(kept).map(([key, field]) => ({ key, index: indexOf(key), field }))
+  return (row: unknown[]) => {
+    let json = ''
+    for (const { before, index, write } of parts) {
+      const value = row[index]
+      json += before
+      json += value === null ? 'null' : write(value)
+    }
+    const written: Record<string, unknown> = { json: json + end }
+    for (const { key, index, field } of keeping) {
+      const value = row[index]
+      written[key] = value !== null && is(field, PgColumn) ? field.mapFromDriverValue(value) : value
+    }
+    // Made of the columns that the types are made of.
+    return written as Written<SelectResultFields<Shown>, SelectResultFields<Kept>>
+  }
+}
+
+/**
+ * Prepares the statement that `query` makes of the fields it is given, for rows that are answered as they are read:
+ * their JSON is written straight from what the driver gives, and nothing is made of it in between. `kept` is what else
+ * the server needs of each.
+ */
+export function preparedJson<Shown extends Nested, Kept extends Fields>(
+  db: Db,
+  name: string | undefined,
+  { shown, kept }: { shown: Shown; kept: Kept },
+  query: (fields: Kept & Shown) => { toSQL(): { sql: string; params: unknown[] } },
+) {
+  type Row = Written<SelectResultFields<Shown>, SelectResultFields<Kept>>
+  const write = rowWriter(shown, kept)
+  return db._.session.prepareQuery<{ execute: Row[]; all: never; values: never }>(
+    query({ ...kept, ...shown }).toSQL(),
+    undefined,
+    name,
+    true,
+    (rows) => rows.map(write),
+  )
+}

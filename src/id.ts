@@ -1,0 +1,23 @@
+import { v7 } from 'uuid'
+
+/** Random bytes for so many ids at a time: asking for sixteen costs about what asking for four thousand does. */
+const pool = new Uint8Array(16 * 256)
+let used = pool.length
+let latest = 0
+let sequence = 0
+
+/** A UUIDv7 (RFC 9562, section 5.7): later ones of this process sort behind earlier ones, also within a millisecond. */
+export function newId(): string {
+  if (used === pool.length) {
+    crypto.getRandomValues(pool)
+    used = 0
+  }
+  const random = pool.subarray(used, used + 16)
+  used += 16
+  const now = Date.now()
+  if (now > latest) {
+    latest = now
+    sequence = new DataView(random.buffer, random.byteOffset).getUint32(0) >>> 1
+  } else sequence += 1
+  return v7({ random, msecs: latest, seq: sequence })
+}
