@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto'
 import type { Context, HonoRequest } from 'hono'
 import type { Caller, Guarded } from '../access/can.ts'
 import { type PermissionName, permissionOf } from '../access/permissions.ts'
-import type { Db, Pool } from '../db/client.ts'
+import type { Db } from '../db/client.ts'
 import { transaction } from '../db/transaction.ts'
 import { answerCreated } from '../http/etag.ts'
 import { invalid, Problem } from '../http/problem.ts'
@@ -17,13 +17,13 @@ type Creation<Row> = {
   create: (db: Db) => Promise<Row>
   /** The permission to read the record, and how it is read; throws where the caller does not see it any more. */
   read: PermissionName
-  see: (db: Pool, caller: Caller, id: string) => Promise<unknown>
+  see: (db: Db, caller: Caller, id: string) => Promise<unknown>
   /** The patient whose data the record is. */
   patientOf?: (row: Row) => string
 }
 
 /** The request's Idempotency-Key. @throws {Problem} 400 where it is not 1 to 255 visible ASCII characters */
-export function keyOf(req: HonoRequest): string | undefined {
+function keyOf(req: HonoRequest): string | undefined {
   const key = req.header('Idempotency-Key')
   if (key === undefined || /^[!-~]{1,255}$/.test(key)) return key
   throw invalid('Idempotency-Key', 'must be 1 to 255 visible ASCII characters', 'invalid_format')
@@ -43,8 +43,8 @@ export async function once<Row extends { id: string; etag: string }>(c: Context<
   const [requestHash = '', ...earlier] = c.env.keys.requests.map((secret) =>
     createHmac('sha256', secret).update(JSON.stringify(creation.request)).digest('base64url'),
   )
-  const path = c.req.path.replace(/\/$/, '').toLowerCase()
-  const claim = { userId: c.var.caller.id, method: c.req.method, path, key }
+  // An id in the path may be in upper case.
+  const claim = { userId: c.var.caller.id, method: c.req.method, path: c.req.path.toLowerCase(), key }
   const { kept, made } = await transaction(c.env.db, async (tx) => {
     const kept = await claimKey(tx, claim)
     if (kept) return { kept }

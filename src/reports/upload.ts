@@ -5,7 +5,7 @@ import { databaseProblem } from '../db/failure.ts'
 import { readForm } from '../http/form.ts'
 import { type FieldError, Problem } from '../http/problem.ts'
 import { fieldErrors } from '../http/valid.ts'
-import { keyOf, once } from '../idempotency/once.ts'
+import { once } from '../idempotency/once.ts'
 import { type Content, inspected, maxFile } from './content.ts'
 import { createReport, getReport } from './queries.ts'
 import { NewReport } from './schema.ts'
@@ -19,7 +19,6 @@ import { NewReport } from './schema.ts'
 export async function uploadReport(c: Context<Guarded>, patientId: string) {
   const { files } = c.env
   const id = uuid()
-  keyOf(c.req)
   try {
     const form = await readForm(c.req, { file: 'file', maxFile }, async (bytes) => {
       let content: Content | undefined
