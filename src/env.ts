@@ -5,7 +5,7 @@ import type { Sessions } from './auth/authenticate.ts'
 import type { PasswordHasher } from './auth/passwords.ts'
 import type { TokenKeys } from './auth/tokens.ts'
 import type { Config } from './config.ts'
-import type { Db } from './db/client.ts'
+import type { Pool } from './db/client.ts'
 import type { Log } from './http/log.ts'
 import type { Assets } from './openapi/page.ts'
 import type { Files } from './reports/files.ts'
@@ -13,7 +13,7 @@ import type { Files } from './reports/files.ts'
 /** All that a request may use. `node.ts` and `worker.ts` make it; nothing else reads the environment. */
 export type Env = {
   config: Config
-  db: Db
+  db: Pool
   files: Files
   keys: TokenKeys
   passwords: PasswordHasher

@@ -2,10 +2,11 @@ import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
 import { needDoctor } from '../access/doctor.ts'
 import { created, one, page, plain } from '../http/about.ts'
-import { answerChanged, answerCreated, answerOne } from '../http/etag.ts'
+import { answerChanged, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, readPage } from '../http/page.ts'
 import { noQuery, valid } from '../http/valid.ts'
+import { once } from '../idempotency/once.ts'
 import { bookAppointment, changeAppointment, getAppointment, listAppointments } from './queries.ts'
 import { Appointment, AppointmentPatch, AppointmentQuery, NewAppointment, SlotQuery, Slots } from './schema.ts'
 import { listSlots } from './slot-queries.ts'
@@ -41,8 +42,15 @@ export const appointmentRoutes = new Hono()
     }),
     valid('json', NewAppointment),
     async (c) => {
-      const appointment = await bookAppointment(c.env.db, c.var.caller, c.req.valid('json'))
-      return answerCreated(c, '/api/appointments', appointment)
+      const request = c.req.valid('json')
+      return once(c, {
+        at: '/api/appointments',
+        request,
+        create: (db) => bookAppointment(db, c.var.caller, request),
+        read: 'appointments:get',
+        see: getAppointment,
+        patientOf: ({ patientId }) => patientId,
+      })
     },
   )
   .get(

@@ -2,8 +2,9 @@ import { and, eq, gt, isNull, ne, sql } from 'drizzle-orm'
 import type { Caller } from '../access/can.ts'
 import { recorded } from '../audit/change.ts'
 import { type Actor, record } from '../audit/record.ts'
-import type { Db } from '../db/client.ts'
+import type { Db, Pool } from '../db/client.ts'
 import { prepared } from '../db/prepared.ts'
+import { transaction } from '../db/transaction.ts'
 import { etagOf } from '../db/write.ts'
 import { preparedJson } from '../db/written.ts'
 import { resets, sessions, shownUser, users } from './schema.ts'
@@ -43,10 +44,8 @@ const own = recorded(users, shownUser, { resource: 'user', changeable: () => eq(
 export const changeOwn = (db: Db, caller: Caller, values: { name?: string | undefined; email?: string | undefined }) =>
   own.update(db, caller, {}, caller.id, values)
 
-type Transaction = Parameters<Parameters<Db['transaction']>[0]>[0]
-
 /** Ends sessions after the password they were begun with is gone: a statement of its own, so that it sees those begun meanwhile. */
-const endOthers = (db: Transaction, userId: string, kept?: string) =>
+const endOthers = (db: Db, userId: string, kept?: string) =>
   db
     .update(sessions)
     .set({ revokedAt: sql`now()` })
@@ -59,17 +58,17 @@ const endOthers = (db: Transaction, userId: string, kept?: string) =>
     )
 
 /** Sets the caller's password and ends their other sessions. False where the password has changed since it was checked. */
-export const changePassword = (db: Db, caller: Caller, from: string, to: string): Promise<boolean> =>
-  db.transaction(async (transaction) => {
-    const [user] = await transaction
+export const changePassword = (db: Pool, caller: Caller, from: string, to: string): Promise<boolean> =>
+  transaction(db, async (tx) => {
+    const [user] = await tx
       .update(users)
       .set({ passwordHash: to, updatedAt: sql`now()`, version: sql`${users.version} + 1` })
       .where(and(eq(users.id, caller.id), eq(users.passwordHash, from)))
       .returning({ id: users.id })
     if (!user) return false
-    await endOthers(transaction, caller.id, caller.session)
+    await endOthers(tx, caller.id, caller.session)
     const { ip, userAgent, requestId, action } = caller
-    await record(transaction, {
+    await record(tx, {
       userId: caller.id,
       role: caller.role,
       ip,
@@ -97,22 +96,22 @@ export async function findReset(db: Db, tokenHash: string) {
 
 /** Uses the token up, sets the password and ends every session. The id of the account, or undefined where the token is no longer good. */
 export const resetPassword = (
-  db: Db,
+  db: Pool,
   sender: Pick<Actor, 'ip' | 'userAgent' | 'requestId'>,
   tokenHash: string,
   passwordHash: string,
 ) =>
-  db.transaction(async (transaction) => {
-    const [used] = await transaction.delete(resets).where(openReset(tokenHash)).returning({ userId: resets.userId })
+  transaction(db, async (tx) => {
+    const [used] = await tx.delete(resets).where(openReset(tokenHash)).returning({ userId: resets.userId })
     if (!used) return undefined
-    const [user] = await transaction
+    const [user] = await tx
       .update(users)
       .set({ passwordHash, updatedAt: sql`now()`, version: sql`${users.version} + 1` })
       .where(eq(users.id, used.userId))
       .returning({ id: users.id, role: users.role })
     if (!user) return undefined
-    await endOthers(transaction, user.id)
-    await record(transaction, {
+    await endOthers(tx, user.id)
+    await record(tx, {
       ...sender,
       userId: user.id,
       role: user.role,

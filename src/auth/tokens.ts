@@ -4,8 +4,11 @@ import { v7 as uuid } from 'uuid'
 import * as z from 'zod'
 import type { Config } from '../config.ts'
 
-/** The HMAC keys made of the secrets: one signs, all of them verify, one seals cursors. */
-export type TokenKeys = { sign: CryptoKey; verify: CryptoKey[]; cursor: Uint8Array }
+/**
+ * The HMAC keys made of the secrets: one signs, all of them verify, one seals cursors. Requests are hashed with the first
+ * of theirs, and known by any.
+ */
+export type TokenKeys = { sign: CryptoKey; verify: CryptoKey[]; cursor: Uint8Array; requests: Uint8Array[] }
 
 const Claims = z.object({
   iss: z.string(),
@@ -33,7 +36,13 @@ export async function tokenKeys(config: Config): Promise<TokenKeys> {
   )
   const [first] = keys
   if (!first) throw new Error('no secret to sign with')
-  return { sign: first, verify: keys, cursor: createHmac('sha256', config.JWT_SECRET).update('cursor').digest() }
+  const derived = (secret: string, use: string) => createHmac('sha256', secret).update(use).digest()
+  return {
+    sign: first,
+    verify: keys,
+    cursor: derived(config.JWT_SECRET, 'cursor'),
+    requests: secrets.map((secret) => derived(secret, 'request')),
+  }
 }
 
 /** What a token pair says of its session, as it is stored. */

@@ -3,7 +3,8 @@ import type { Role } from '../access/permissions.ts'
 import { audit } from '../audit/schema.ts'
 import { nodeHasher } from '../auth/passwords.node.ts'
 import { founding, users } from '../auth/schema.ts'
-import type { Db } from '../db/client.ts'
+import type { Pool } from '../db/client.ts'
+import { transaction } from '../db/transaction.ts'
 
 type Account = { id?: string; name: string; email: string; password: string; role: Role }
 
@@ -24,19 +25,19 @@ export const created = (fields: Record<string, unknown>) =>
   )
 
 /** Adds an account and its row of the trail. Returns its id, or undefined where the e-mail address is taken. */
-export async function addAccount(db: Db, command: string, account: Account): Promise<string | undefined> {
+export async function addAccount(db: Pool, command: string, account: Account): Promise<string | undefined> {
   const { id = uuid(), password, ...shown } = account
   const passwordHash = await nodeHasher.hash(password)
-  return db.transaction(async (transaction) => {
+  return transaction(db, async (tx) => {
     // From now on no registration is the first one, also not one that is under way.
-    await transaction.insert(founding).values({ once: true }).onConflictDoNothing()
-    const [user] = await transaction
+    await tx.insert(founding).values({ once: true }).onConflictDoNothing()
+    const [user] = await tx
       .insert(users)
       .values({ id, passwordHash, ...shown })
       .onConflictDoNothing()
       .returning({ id: users.id })
     if (!user) return undefined
-    await transaction.insert(audit).values({
+    await tx.insert(audit).values({
       ...madeBy(command),
       id: uuid(),
       action: 'user.create',

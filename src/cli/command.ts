@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
-import { close, connect, type Db } from '../db/client.ts'
+import { close, connect, type Pool } from '../db/client.ts'
 import { listens, openDatabase } from '../setup.ts'
 import { CommandError, sentenceOf } from './failure.ts'
 
@@ -24,12 +24,12 @@ const nameOf = (config: Config) => {
 }
 
 /** `lost` tells when the process that serves a joined database has ended. */
-export type Database = { url: string; applied: number; db: Db; name: string; lost: AbortSignal }
+export type Database = { url: string; applied: number; db: Pool; name: string; lost: AbortSignal }
 
 /** How long a server may take to answer the first time, in ms. The driver itself may wait for ever. */
 const patience = 15_000
 
-async function reach(db: Db): Promise<void> {
+async function reach(db: Pool): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const limit = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(Object.assign(new Error('no answer'), { code: 'CONNECT_TIMEOUT' })), patience)

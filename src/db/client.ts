@@ -1,7 +1,10 @@
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
 
-export type Db = PostgresJsDatabase & { $client: postgres.Sql }
+/** What a statement is sent to: a pool, or the transaction that it is part of. */
+export type Db = Omit<PostgresJsDatabase, 'transaction'>
+/** Connections to take. `transaction.ts` makes a transaction of one. */
+export type Pool = Db & { $client: postgres.Sql }
 
 /** JSON stays text: a column takes it apart where it is read, and an answer passes it on. */
 const rawJson = { to: 114, from: [114, 3802], serialize: String, parse: (text: string) => text }
@@ -10,7 +13,7 @@ const rawJson = { to: 114, from: [114, 3802], serialize: String, parse: (text: s
  * A pool of at most `max` connections to the PostgreSQL server at `url`. It connects when first used.
  * Types are not looked up: the few array columns there are, are read by Drizzle.
  */
-export function connect(url: string, { max }: { max: number }): Db {
+export function connect(url: string, { max }: { max: number }): Pool {
   const client = postgres(url, {
     max,
     fetch_types: false,
@@ -24,7 +27,7 @@ export function connect(url: string, { max }: { max: number }): Db {
 }
 
 /** Lets queries under way finish, for at most `seconds`, then closes. The driver alone may wait for ever. */
-export async function close(db: Db, seconds = 5): Promise<void> {
+export async function close(db: Pool, seconds = 5): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const limit = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, (seconds + 1) * 1000)

@@ -1,5 +1,8 @@
 import { DrizzleQueryError } from 'drizzle-orm'
+import postgres from 'postgres'
 import { invalid, Problem } from '../http/problem.ts'
+
+const { PostgresError } = postgres
 
 /** What each constraint means to the one who ran into it. */
 const constraints: Record<string, () => Problem> = {
@@ -23,7 +26,7 @@ const unavailable = (cause: unknown) => new Problem('unavailable', { cause, head
 
 /** SQLSTATE classes and codes, and the driver's own codes, that mean "not now" and not "never". */
 const passing =
-  /^(08...|53...|57P0.|57014|40001|40P01|CONNECT\w*|E(CONN\w+|PIPE|HOSTUNREACH|TIMEDOUT|AI_AGAIN|NOTFOUND))$/
+  /^(08...|53...|25P03|57P0.|57014|40001|40P01|CONNECT\w*|E(CONN\w+|PIPE|HOSTUNREACH|TIMEDOUT|AI_AGAIN|NOTFOUND))$/
 /** Data that a column cannot hold (PostgreSQL, appendix A, class 22) and that validation let through. */
 const unstorable = /^22...$/
 
@@ -34,6 +37,13 @@ const codeOf = (error: unknown): { code: string; constraint?: string } | undefin
     'constraint_name' in cause && typeof cause.constraint_name === 'string' ? cause.constraint_name : ''
   return { code: cause.code, constraint }
 }
+
+/** The driver's own codes and the operating system's, of a connection that has broken. */
+const broken = /^(CONNECTION_\w+|E(CONN\w+|PIPE|HOSTUNREACH|NETUNREACH|TIMEDOUT))$/
+
+/** Whether an error of the driver means that the connection it came over is gone: PostgreSQL says FATAL and hangs up. */
+export const losesConnection = (error: unknown): boolean =>
+  error instanceof PostgresError ? error.severity === 'FATAL' : broken.test(codeOf(error)?.code ?? '')
 
 /** Whether an error of the database is that `constraint` forbids it. */
 export const violates = (error: unknown, constraint: string): boolean => codeOf(error)?.constraint === constraint

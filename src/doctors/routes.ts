@@ -1,10 +1,11 @@
 import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
 import { created, deleted, one, page } from '../http/about.ts'
-import { answerChanged, answerCreated, answerOne } from '../http/etag.ts'
+import { answerChanged, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, readPage } from '../http/page.ts'
 import { noQuery, valid } from '../http/valid.ts'
+import { once } from '../idempotency/once.ts'
 import { changeDoctor, createDoctor, deleteDoctor, getDoctor, listDoctors, restoreDoctor } from './queries.ts'
 import { Doctor, DoctorPatch, DoctorQuery, WholeDoctor } from './schema.ts'
 
@@ -31,8 +32,14 @@ export const doctorRoutes = new Hono()
     }),
     valid('json', WholeDoctor),
     async (c) => {
-      const doctor = await createDoctor(c.env.db, c.var.caller, c.req.valid('json'))
-      return answerCreated(c, '/api/doctors', doctor)
+      const request = c.req.valid('json')
+      return once(c, {
+        at: '/api/doctors',
+        request,
+        create: (db) => createDoctor(db, c.var.caller, request),
+        read: 'doctors:get',
+        see: (db, _, id) => getDoctor(db, id),
+      })
     },
   )
   .get(

@@ -42,4 +42,5 @@ export const answerCreated = <Row>(
   c: Context<Guarded>,
   path: string,
   { id, etag, json }: Written<Row, { id: string; etag: string }>,
-) => answerJson(c, json, 201, { ETag: `"${etag}"`, Location: `${path}/${id}` })
+  headers?: Record<string, string>,
+) => answerJson(c, json, 201, { ETag: `"${etag}"`, Location: `${path}/${id}`, ...headers })

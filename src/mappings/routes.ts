@@ -4,10 +4,11 @@ import { needDoctor } from '../access/doctor.ts'
 import { needPatient } from '../access/patient.ts'
 import { Doctor } from '../doctors/schema.ts'
 import { created, deleted, one, page } from '../http/about.ts'
-import { answerCreated, answerOne } from '../http/etag.ts'
+import { answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, plainQuery, readPage } from '../http/page.ts'
 import { noQuery, valid } from '../http/valid.ts'
+import { once } from '../idempotency/once.ts'
 import { Patient } from '../patients/schema.ts'
 import {
   createMapping,
@@ -51,8 +52,15 @@ export const mappingRoutes = new Hono()
     }),
     valid('json', NewMapping),
     async (c) => {
-      const mapping = await createMapping(c.env.db, c.var.caller, c.req.valid('json'))
-      return answerCreated(c, '/api/mappings', mapping)
+      const request = c.req.valid('json')
+      return once(c, {
+        at: '/api/mappings',
+        request,
+        create: (db) => createMapping(db, c.var.caller, request),
+        read: 'mappings:get',
+        see: needMapping,
+        patientOf: ({ patientId }) => patientId,
+      })
     },
   )
   // A mapping's id gives the mapping, a patient's id that patient's mappings: UUIDs cannot collide.

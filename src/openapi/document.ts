@@ -51,9 +51,9 @@ const parameters = {
   'If-Match': parameter('If-Match', 'The ETag of the version to change: 412 where it is not the newest.'),
   'Idempotency-Key': parameter(
     'Idempotency-Key',
-    'Makes it safe to send the request again: within 24 hours the same key and body give the first answer again.',
+    'Makes it safe to send the request again: within 24 hours the same key and body give the first answer again. Another body is a 422; while the first request is under way, the answer is a 409.',
     'header',
-    { type: 'string', minLength: 1, maxLength: 255 },
+    { type: 'string', minLength: 1, maxLength: 255, pattern: '^[!-~]+$' },
   ),
   Range: parameter('Range', 'The part of the file that is wanted, such as `bytes=0-1023`.'),
 }

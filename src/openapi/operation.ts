@@ -98,6 +98,9 @@ const narrow = new Set<Reach | undefined>([undefined, 'added', 'addedOrIs', 'add
 const isVersioned = ({ answers }: About, method: string) =>
   method !== 'get' && (answers.kind === 'one' || (answers.kind === 'nothing' && answers.versioned))
 
+/** Whether an answer to it can be given again, as long as the caller sees what it made. */
+const isKeyed = ({ answers }: About) => answers.kind === 'created' && answers.keyed
+
 /** Every problem that a route can answer with: what its guard and validators refuse, and what it says itself. */
 function refusals({ method, permission, about, taken }: Route): ProblemType[] {
   const targets = new Set(taken.map(({ target }) => target))
@@ -109,7 +112,7 @@ function refusals({ method, permission, about, taken }: Route): ProblemType[] {
     [isJson(about), ['not-acceptable']],
     [isVersioned(about, method), ['precondition-failed']],
     [targets.has('json'), ['payload-too-large', 'unsupported-media-type']],
-    [about.answers.kind === 'created' && about.answers.keyed, ['idempotency-in-progress', 'idempotency-mismatch']],
+    [isKeyed(about), ['idempotency-in-progress', 'idempotency-mismatch', 'not-found']],
     [about.answers.kind === 'content' && about.answers.ranged, ['range-not-satisfiable']],
   ]
   const derived = some.flatMap(([applies, types]) => (applies ? types : []))
@@ -196,7 +199,7 @@ function parameters({ method, about, taken, path }: Route, schemas: Schemas): ob
     ...(reads ? [ref('parameters', 'If-None-Match')] : []),
     ...(answers.kind === 'content' && answers.ranged ? [ref('parameters', 'Range')] : []),
     ...(isVersioned(about, method) ? [ref('parameters', 'If-Match')] : []),
-    ...(answers.kind === 'created' && answers.keyed ? [ref('parameters', 'Idempotency-Key')] : []),
+    ...(isKeyed(about) ? [ref('parameters', 'Idempotency-Key')] : []),
   ]
 }
 

@@ -2,11 +2,12 @@ import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
 import { permissionOf } from '../access/permissions.ts'
 import { created, deleted, one, page } from '../http/about.ts'
-import { answerChanged, answerCreated, answerOne } from '../http/etag.ts'
+import { answerChanged, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, readPage } from '../http/page.ts'
 import { Problem } from '../http/problem.ts'
 import { noQuery, valid } from '../http/valid.ts'
+import { once } from '../idempotency/once.ts'
 import { changePatient, createPatient, deletePatient, getPatient, listPatients, restorePatient } from './queries.ts'
 import { NewPatient, Patient, PatientPatch, PatientQuery, WholePatient } from './schema.ts'
 
@@ -47,8 +48,15 @@ export const patientRoutes = new Hono()
     }),
     valid('json', NewPatient),
     async (c) => {
-      const patient = await createPatient(c.env.db, c.var.caller, c.req.valid('json'))
-      return answerCreated(c, '/api/patients', patient)
+      const request = c.req.valid('json')
+      return once(c, {
+        at: '/api/patients',
+        request,
+        create: (db) => createPatient(db, c.var.caller, request),
+        read: 'patients:get',
+        see: getPatient,
+        patientOf: ({ id }) => id,
+      })
     },
   )
   .get(

@@ -3,7 +3,7 @@ import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
 import { needPatient } from '../access/patient.ts'
 import { content, created, deleted, one, page } from '../http/about.ts'
-import { answerCreated, answerOne, hasAlready } from '../http/etag.ts'
+import { answerOne, hasAlready } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, plainQuery, readPage } from '../http/page.ts'
 import { Problem } from '../http/problem.ts'
@@ -48,8 +48,7 @@ export const reportRoutes = new Hono()
     async (c) => {
       // Before the body: nothing is stored for someone who does not see the patient.
       await seesPatient(c)
-      const report = await uploadReport(c, c.req.valid('param').id)
-      return answerCreated(c, '/api/reports', report)
+      return uploadReport(c, c.req.valid('param').id)
     },
   )
   .get(

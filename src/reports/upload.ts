@@ -5,17 +5,19 @@ import { databaseProblem } from '../db/failure.ts'
 import { readForm } from '../http/form.ts'
 import { type FieldError, Problem } from '../http/problem.ts'
 import { fieldErrors } from '../http/valid.ts'
+import { once } from '../idempotency/once.ts'
 import { type Content, inspected, maxFile } from './content.ts'
-import { createReport } from './queries.ts'
+import { createReport, getReport } from './queries.ts'
 import { NewReport } from './schema.ts'
 
 /**
  * Takes a form with a file, whose bytes go to where files are kept as they come, and then makes the report. What cannot
- * be taken leaves nothing; a crash between the two leaves a file that nothing leads to, for the sweep to find.
- * @throws {Problem} 415, 413, 400 naming every field at fault, 404 where the patient is not seen any more
+ * be taken leaves nothing; a crash between the two leaves a file that nothing leads to, for the sweep to find. Answers
+ * 201 with the report.
+ * @throws {Problem} 415, 413, 400 naming every field at fault, 404 where the patient is not seen any more, and what {@link once} throws
  */
 export async function uploadReport(c: Context<Guarded>, patientId: string) {
-  const { db, files } = c.env
+  const { files } = c.env
   const id = uuid()
   try {
     const form = await readForm(c.req, { file: 'file', maxFile }, async (bytes) => {
@@ -32,7 +34,17 @@ export async function uploadReport(c: Context<Guarded>, patientId: string) {
     const { data, errors } = check(form)
     if (!data || !content || errors.length > 0) throw new Problem('bad-request', { errors })
     const { file: filename, ...fields } = data
-    return await createReport(db, c.var.caller, { ...fields, ...content, id, patientId, filename })
+    const answer = await once(c, {
+      at: '/api/reports',
+      request: { ...fields, filename, sha256: content.sha256 },
+      create: (db) => createReport(db, c.var.caller, { ...fields, ...content, id, patientId, filename }),
+      read: 'reports:get',
+      see: getReport,
+      patientOf: (report) => report.patientId,
+    })
+    // The report that is answered again has its file already.
+    if (answer.headers.has('Idempotent-Replayed')) await removeFile(c, id)
+    return answer
   } catch (error) {
     // Whether a row was made is not known where the database was lost: then the sweep decides.
     if (databaseProblem(error)?.type !== 'unavailable') await removeFile(c, id)

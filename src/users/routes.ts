@@ -5,11 +5,12 @@ import { passwordFaults } from '../auth/passwords.ts'
 import { User } from '../auth/schema.ts'
 import { hashOf } from '../auth/tokens.ts'
 import { created, one, page, plain } from '../http/about.ts'
-import { answerChanged, answerCreated, answerOne } from '../http/etag.ts'
+import { answerChanged, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, readPage } from '../http/page.ts'
 import { Problem } from '../http/problem.ts'
 import { noQuery, valid } from '../http/valid.ts'
+import { once } from '../idempotency/once.ts'
 import { changeUser, createUser, getUser, listUsers, openReset } from './queries.ts'
 import { NewUser, ResetToken, UserPatch, UserQuery } from './schema.ts'
 
@@ -36,12 +37,20 @@ export const userRoutes = new Hono()
     }),
     valid('json', NewUser),
     async (c) => {
-      const { config, db, passwords } = c.env
-      const { password, ...account } = c.req.valid('json')
+      const { config, passwords } = c.env
+      const request = c.req.valid('json')
+      const { password, ...account } = request
       const errors = passwordFaults(config, 'password', password, account)
       if (errors.length > 0) throw new Problem('bad-request', { errors })
-      const user = await createUser(db, c.var.caller, { ...account, passwordHash: await passwords.hash(password) })
-      return answerCreated(c, '/api/users', user)
+      // Before the transaction, which would hold its connection all the while.
+      const passwordHash = await passwords.hash(password)
+      return once(c, {
+        at: '/api/users',
+        request,
+        create: (db) => createUser(db, c.var.caller, { ...account, passwordHash }),
+        read: 'users:get',
+        see: (db, _, id) => getUser(db, id),
+      })
     },
   )
   .get(

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { audit } from '../../src/audit/schema.ts'
 import { nodeHasher } from '../../src/auth/passwords.node.ts'
 import { users } from '../../src/auth/schema.ts'
-import { close, connect, type Db } from '../../src/db/client.ts'
+import { close, connect, type Pool } from '../../src/db/client.ts'
 import { servedAt } from '../../src/db/embedded.ts'
 import { type Answer, doctor, password, patient } from '../support/api.ts'
 import { ownFolder, Program, send, until } from '../support/program.ts'
@@ -14,7 +14,7 @@ const folder = await ownFolder()
 const settings = { PORT: '0', DATA_DIR: join(folder, 'data'), LOG_LEVEL: 'warn' }
 const worker = new Program('src/cli/dev-worker.ts', settings)
 let url = ''
-let db: Db
+let db: Pool
 
 const post = (path: string, body: unknown, token?: string) => send('POST', url + path, body, token)
 const get = (path: string, token: string) => send('GET', url + path, undefined, token)

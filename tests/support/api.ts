@@ -10,7 +10,7 @@ import { nodeHasher } from '../../src/auth/passwords.node.ts'
 import { limited } from '../../src/auth/passwords.ts'
 import { tokenKeys } from '../../src/auth/tokens.ts'
 import { readConfig } from '../../src/config.ts'
-import { close, connect, type Db } from '../../src/db/client.ts'
+import { close, connect, type Pool } from '../../src/db/client.ts'
 import type { Env } from '../../src/env.ts'
 import { jsonLog } from '../../src/http/log.ts'
 import { packageAssets } from '../../src/openapi/assets.node.ts'
@@ -128,7 +128,7 @@ export class Api {
     return new Api(env, logged, folder)
   }
 
-  get db(): Db {
+  get db(): Pool {
     return this.env.db
   }
 

@@ -1,6 +1,6 @@
 import { eq } from 'drizzle-orm'
 import { users } from '../../auth/schema.ts'
-import type { Db } from '../../db/client.ts'
+import type { Pool } from '../../db/client.ts'
 import type { Files } from '../../reports/files.ts'
 import { addAccount } from '../accounts.ts'
 import { CommandError } from '../failure.ts'
@@ -24,7 +24,7 @@ export type Made = Record<'doctors' | 'patients' | 'mappings' | 'appointments' |
 const take = <T>(from: Generator<T>, count: number): T[] => Array.from({ length: count }, () => from.next().value)
 
 /** The account of a demo person, made where there is none of this address yet. */
-async function accountOf(db: Db, person: { name: string; email: string | null }, role: Account['role']) {
+async function accountOf(db: Pool, person: { name: string; email: string | null }, role: Account['role']) {
   if (!person.email) return null
   const { name, email } = person
   const id = await addAccount(db, 'db:seed', { name, email, role, password: demoPassword })
@@ -36,7 +36,7 @@ async function accountOf(db: Db, person: { name: string; email: string | null },
 const demoAdmin = { name: 'Demo Admin', email: 'admin@example.org' }
 
 /** The administrator in whose name the demo is made; on a database without accounts a demo one. */
-async function administrator(db: Db, demo: Account[]): Promise<string> {
+async function administrator(db: Pool, demo: Account[]): Promise<string> {
   const { admin, accounts } = await findAdmin(db)
   if (!admin && accounts)
     throw new CommandError(
@@ -49,7 +49,7 @@ async function administrator(db: Db, demo: Account[]): Promise<string> {
 }
 
 /** Adds the demo people of a seed that are not there yet. Every batch is whole, so that it can be stopped and run again. */
-export async function addDemo(db: Db, wanted: Wanted, files: Files | undefined): Promise<Made> {
+export async function addDemo(db: Pool, wanted: Wanted, files: Files | undefined): Promise<Made> {
   const accounts: Account[] = []
   const by = await administrator(db, accounts)
 

@@ -4,7 +4,8 @@ import { v7 as uuid } from 'uuid'
 import { appointments } from '../../appointments/schema.ts'
 import { audit } from '../../audit/schema.ts'
 import { users } from '../../auth/schema.ts'
-import type { Db } from '../../db/client.ts'
+import type { Db, Pool } from '../../db/client.ts'
+import { transaction } from '../../db/transaction.ts'
 import { columnsOf, namesOf } from '../../db/write.ts'
 import { doctors } from '../../doctors/schema.ts'
 import { mappings } from '../../mappings/schema.ts'
@@ -17,10 +18,9 @@ import type { DemoDoctor, DemoPatient } from './people.ts'
 import { reportsOf } from './reports.ts'
 
 export type Row = Record<string, unknown> & { id: string }
-type Transaction = Pick<Db, 'execute' | 'insert' | 'select'>
 
 /** Inserts `rows` in one statement of one parameter. Returns the ids of those that were not there yet. */
-async function insertNew(db: Transaction, table: PgTable & { id: PgColumn }, rows: Row[]): Promise<Set<string>> {
+async function insertNew(db: Db, table: PgTable & { id: PgColumn }, rows: Row[]): Promise<Set<string>> {
   const names = namesOf(table)
   const json = JSON.stringify(rows.map((row) => columnsOf(table, row)))
   const inserted = await db.execute<{ id: string }>(sql`insert into ${table} (${names})
@@ -36,12 +36,7 @@ type Told = {
 const untold = new Set(['id', 'createdAt', 'updatedAt', 'createdBy', 'version'])
 
 /** Inserts records and their rows of the trail, as if the administrator had made each. Tells how many were new. */
-async function make(
-  db: Transaction,
-  table: PgTable & { id: PgColumn },
-  rows: Row[],
-  { resource, by, patientId }: Told,
-) {
+async function make(db: Db, table: PgTable & { id: PgColumn }, rows: Row[], { resource, by, patientId }: Told) {
   const made = await insertNew(db, table, rows)
   const trail = rows
     .filter(({ id }) => made.has(id))
@@ -64,11 +59,11 @@ async function make(
 const fresh = <T extends { createdAt: Date }>(record: T) => ({ ...record, updatedAt: record.createdAt, version: 1 })
 
 /** Stores doctors that are not there yet. Tells how many were new, and which of them all are there now. */
-export const storeDoctors = (db: Db, by: string, demo: DemoDoctor[]) =>
-  db.transaction(async (transaction) => {
-    const made = await make(transaction, doctors, demo.map(fresh), { resource: 'doctor', by, patientId: () => null })
+export const storeDoctors = (db: Pool, by: string, demo: DemoDoctor[]) =>
+  transaction(db, async (tx) => {
+    const made = await make(tx, doctors, demo.map(fresh), { resource: 'doctor', by, patientId: () => null })
     const ids = demo.map(({ id }) => id)
-    const there = await transaction
+    const there = await tx
       .select({ id: doctors.id })
       .from(doctors)
       .where(and(inArray(doctors.id, ids), isNull(doctors.deletedAt)))
@@ -86,11 +81,11 @@ function mappingsOf(by: string, demo: DemoPatient[], doctorIds: string[]): Row[]
 }
 
 /** Stores patients that are not there yet, added by the account `by`, and gives them their doctors. */
-export const storePatients = (db: Db, by: string, demo: DemoPatient[], doctorIds: string[]) =>
-  db.transaction(async (transaction) => {
+export const storePatients = (db: Pool, by: string, demo: DemoPatient[], doctorIds: string[]) =>
+  transaction(db, async (tx) => {
     const rows = demo.map(({ treatedBy, ...patient }) => ({ ...fresh(patient), createdBy: by }))
-    const made = await make(transaction, patients, rows, { resource: 'patient', by, patientId: ({ id }) => id })
-    const mapped = await make(transaction, mappings, mappingsOf(by, demo, doctorIds), {
+    const made = await make(tx, patients, rows, { resource: 'patient', by, patientId: ({ id }) => id })
+    const mapped = await make(tx, mappings, mappingsOf(by, demo, doctorIds), {
       resource: 'mapping',
       by,
       patientId: ({ patientId }) => patientId,
@@ -99,13 +94,13 @@ export const storePatients = (db: Db, by: string, demo: DemoPatient[], doctorIds
   })
 
 /** Stores the demo's appointments and reports; `files` is where the files of the reports go, if anywhere. Tells how many there are. */
-export const storeVisits = (db: Db, by: string, doctorIds: string[], files: Files | undefined) =>
-  db.transaction(async (transaction) => {
+export const storeVisits = (db: Pool, by: string, doctorIds: string[], files: Files | undefined) =>
+  transaction(db, async (tx) => {
     const ofPatient = ({ patientId }: Row) => patientId
-    const visits = await appointmentsOf(transaction, by, doctorIds)
-    const booked = await make(transaction, appointments, visits, { resource: 'appointment', by, patientId: ofPatient })
-    const letters = files ? await reportsOf(transaction, files, by, doctorIds) : []
-    const filed = await make(transaction, reports, letters, { resource: 'report', by, patientId: ofPatient })
+    const visits = await appointmentsOf(tx, by, doctorIds)
+    const booked = await make(tx, appointments, visits, { resource: 'appointment', by, patientId: ofPatient })
+    const letters = files ? await reportsOf(tx, files, by, doctorIds) : []
+    const filed = await make(tx, reports, letters, { resource: 'report', by, patientId: ofPatient })
     return { booked, filed }
   })
 
