@@ -1,5 +1,4 @@
 import { and, count, eq, gte, lt, sql } from 'drizzle-orm'
-import { v7 as uuid } from 'uuid'
 import type { z } from 'zod'
 import type { Caller } from '../access/can.ts'
 import { isDoctor } from '../access/doctor.ts'
@@ -15,6 +14,7 @@ import { preparedJson } from '../db/written.ts'
 import { doctors } from '../doctors/schema.ts'
 import { isStale } from '../http/etag.ts'
 import { type FieldError, invalid, Problem } from '../http/problem.ts'
+import { newId } from '../id.ts'
 import { patients } from '../patients/schema.ts'
 import {
   type AppointmentPatch,
@@ -153,7 +153,7 @@ export async function bookAppointment(db: Db, caller: Caller, values: z.output<t
   const startsAt = new Date(values.startsAt)
   const fault = timesFault(startsAt, new Date(values.endsAt), startsAt.getTime() < Date.now())
   if (!fault) {
-    const [booked] = await booking(db, { reach }).execute({ ...signed(caller, 201), ...values, id: uuid() })
+    const [booked] = await booking(db, { reach }).execute({ ...signed(caller, 201), ...values, id: newId() })
     if (booked) return booked
   }
   const [sight, doctor] = await Promise.all([seesPatient(db, caller, values.patientId), isDoctor(db, values.doctorId)])

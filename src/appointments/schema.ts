@@ -38,6 +38,8 @@ export const appointments = pgTable(
     index('appointments_created_at_idx').on(table.createdAt, table.id),
     index('appointments_patient_id_idx').on(table.patientId, table.createdAt, table.id),
     index('appointments_doctor_id_idx').on(table.doctorId, table.createdAt, table.id),
+    index('appointments_status_idx').on(table.status, table.createdAt, table.id),
+    index('appointments_starts_at_idx').on(table.startsAt),
   ],
 )
 

@@ -31,6 +31,7 @@ export const audit = pgTable(
     index('audit_at_idx').on(table.at, table.id),
     index('audit_user_id_idx').on(table.userId, table.at, table.id),
     index('audit_patient_id_idx').on(table.patientId, table.at, table.id),
+    index('audit_action_idx').on(table.action, table.at, table.id),
     index('audit_patient_ids_idx').using('gin', table.patientIds),
   ],
 )

@@ -1,10 +1,10 @@
 import { and, eq, exists, gt, isNull, sql } from 'drizzle-orm'
 import { QueryBuilder } from 'drizzle-orm/pg-core'
-import { v7 as uuid } from 'uuid'
 import { type Actor, sent, trail } from '../audit/record.ts'
 import type { Config } from '../config.ts'
 import type { Db } from '../db/client.ts'
 import { prepared } from '../db/prepared.ts'
+import { newId } from '../id.ts'
 import { sessions, shownUser, users } from './schema.ts'
 
 const { placeholder } = sql
@@ -27,7 +27,7 @@ const newSession = (
 
 const sessionValues = (config: Config, sender: Sender) => ({
   ...sent(sender, 200),
-  session: uuid(),
+  session: newId(),
   days: config.SESSION_LIFETIME_DAYS,
 })
 
@@ -68,7 +68,7 @@ export async function register(
     ...sessionValues(config, sender),
     ...account,
     status: 201,
-    id: uuid(),
+    id: newId(),
     founder: config.FIRST_USER_IS_ADMIN,
   }
   const [row] = await registering(db, {}).execute(values)

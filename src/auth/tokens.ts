@@ -1,8 +1,8 @@
 import { createHash, createHmac } from 'node:crypto'
 import { sign, verify } from 'hono/jwt'
-import { v7 as uuid } from 'uuid'
 import * as z from 'zod'
 import type { Config } from '../config.ts'
+import { newId } from '../id.ts'
 
 /**
  * The HMAC keys made of the secrets: one signs, all of them verify, one seals cursors. Requests are hashed with the first
@@ -63,7 +63,7 @@ export async function tokenPair(config: Config, keys: TokenKeys, session: Sessio
   const rotated = seconds(session.rotatedAt)
   const refreshEnd = Math.min(rotated + config.REFRESH_TOKEN_LIFETIME_DAYS * 86_400, end)
   const [access, refresh] = await Promise.all([
-    sign({ ...about, jti: uuid(), typ: 'access', iat: now, exp: now + expiresIn }, keys.sign, 'HS256'),
+    sign({ ...about, jti: newId(), typ: 'access', iat: now, exp: now + expiresIn }, keys.sign, 'HS256'),
     sign(
       { ...about, jti: `${session.id}.${session.generation}`, typ: 'refresh', iat: rotated, exp: refreshEnd },
       keys.sign,

@@ -1,5 +1,4 @@
 import { and, asc, eq, sql } from 'drizzle-orm'
-import { v7 as uuid } from 'uuid'
 import type { Caller } from '../access/can.ts'
 import { seesDoctor } from '../access/doctor.ts'
 import { seesPatient } from '../access/patient.ts'
@@ -15,6 +14,7 @@ import { matching } from '../db/write.ts'
 import { preparedJson } from '../db/written.ts'
 import { doctors } from '../doctors/schema.ts'
 import { Problem } from '../http/problem.ts'
+import { newId } from '../id.ts'
 import { patients } from '../patients/schema.ts'
 import { feeds, type Side, shownFeed } from './schema.ts'
 
@@ -69,7 +69,7 @@ export async function isReached(db: Db, caller: Caller, side: Side, id: string):
 
 /** The caller's one feed of the doctor or patient, in place of an earlier one, whose URL ends. @throws {Problem} 404, 403 */
 export async function makeFeed(db: Db, caller: Caller, side: Side, id: string, tokenHash: string) {
-  const parameters = { ...signed(caller, 201), id, feed: uuid(), tokenHash }
+  const parameters = { ...signed(caller, 201), id, feed: newId(), tokenHash }
   const [feed] = await making(db, { side, reach: caller.reach }).execute(parameters)
   if (feed) return feed
   await isReached(db, caller, side, id)

@@ -1,10 +1,10 @@
-import { v7 as uuid } from 'uuid'
 import type { Role } from '../access/permissions.ts'
 import { audit } from '../audit/schema.ts'
 import { nodeHasher } from '../auth/passwords.node.ts'
 import { founding, users } from '../auth/schema.ts'
 import type { Pool } from '../db/client.ts'
 import { transaction } from '../db/transaction.ts'
+import { newId } from '../id.ts'
 
 type Account = { id?: string; name: string; email: string; password: string; role: Role }
 
@@ -26,7 +26,7 @@ export const created = (fields: Record<string, unknown>) =>
 
 /** Adds an account and its row of the trail. Returns its id, or undefined where the e-mail address is taken. */
 export async function addAccount(db: Pool, command: string, account: Account): Promise<string | undefined> {
-  const { id = uuid(), password, ...shown } = account
+  const { id = newId(), password, ...shown } = account
   const passwordHash = await nodeHasher.hash(password)
   return transaction(db, async (tx) => {
     // From now on no registration is the first one, also not one that is under way.
@@ -39,7 +39,7 @@ export async function addAccount(db: Pool, command: string, account: Account): P
     if (!user) return undefined
     await tx.insert(audit).values({
       ...madeBy(command),
-      id: uuid(),
+      id: newId(),
       action: 'user.create',
       resource: 'user',
       resourceId: id,

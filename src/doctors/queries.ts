@@ -1,5 +1,4 @@
 import { and, count, eq, isNotNull, sql } from 'drizzle-orm'
-import { v7 as uuid } from 'uuid'
 import type { z } from 'zod'
 import type { Caller } from '../access/can.ts'
 import type { Reach } from '../access/permissions.ts'
@@ -15,6 +14,7 @@ import { etagOf } from '../db/write.ts'
 import { preparedJson } from '../db/written.ts'
 import { isStale } from '../http/etag.ts'
 import { Problem } from '../http/problem.ts'
+import { newId } from '../id.ts'
 import { mappings } from '../mappings/schema.ts'
 import { type DoctorPatch, type DoctorQuery, doctors, shownDoctor, type WholeDoctor } from './schema.ts'
 
@@ -108,7 +108,7 @@ async function refusal(db: Db, caller: Caller, id: string): Promise<Problem> {
 
 /** @throws {Problem} 400 over `userId`, 409 where the e-mail, the licence or the account is another doctor's */
 export const createDoctor = (db: Db, caller: Caller, values: z.output<typeof WholeDoctor>) =>
-  records.insert(db, caller, { ...values, userId: values.userId ?? null, id: uuid() })
+  records.insert(db, caller, { ...values, userId: values.userId ?? null, id: newId() })
 
 /**
  * Sets what `values` has and leaves the rest.

@@ -1,6 +1,5 @@
 import { and, count, eq, or, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import { v7 as uuid } from 'uuid'
 import type { z } from 'zod'
 import type { Caller } from '../access/can.ts'
 import { isDoctor } from '../access/doctor.ts'
@@ -17,6 +16,7 @@ import { etagOf, matching } from '../db/write.ts'
 import { preparedJson } from '../db/written.ts'
 import { doctors, shownDoctor } from '../doctors/schema.ts'
 import { type FieldError, Problem } from '../http/problem.ts'
+import { newId } from '../id.ts'
 import { patients, shownPatient } from '../patients/schema.ts'
 import { mappings, type NewMapping, shownMapping } from './schema.ts'
 
@@ -126,7 +126,7 @@ const inserting = prepared((db: Db, { reach }: Scope) => {
 /** @throws {Problem} 400 on an unknown patient or doctor, 403 where the patient is not the caller's to map, 409 where they are mapped */
 export async function createMapping(db: Db, caller: Caller, values: z.output<typeof NewMapping>) {
   const { reach } = caller
-  const [mapping] = await inserting(db, { reach }).execute({ ...signed(caller, 201), ...values, id: uuid() })
+  const [mapping] = await inserting(db, { reach }).execute({ ...signed(caller, 201), ...values, id: newId() })
   if (mapping) return mapping
   const [sight, doctor] = await Promise.all([seesPatient(db, caller, values.patientId), isDoctor(db, values.doctorId)])
   const errors: FieldError[] = []

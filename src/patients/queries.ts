@@ -1,5 +1,4 @@
 import { and, count, eq, isNotNull, or, sql } from 'drizzle-orm'
-import { v7 as uuid } from 'uuid'
 import type { z } from 'zod'
 import type { Caller } from '../access/can.ts'
 import { needPatient } from '../access/patient.ts'
@@ -16,6 +15,7 @@ import { preparedJson } from '../db/written.ts'
 import { doctors } from '../doctors/schema.ts'
 import { isStale } from '../http/etag.ts'
 import { invalid, Problem } from '../http/problem.ts'
+import { newId } from '../id.ts'
 import { mappings } from '../mappings/schema.ts'
 import { type NewPatient, type PatientPatch, type PatientQuery, patients, shownPatient } from './schema.ts'
 
@@ -129,7 +129,7 @@ export async function createPatient(db: Db, caller: Caller, { self, ...values }:
   await checkLink(db, caller, values.userId)
   if (self && caller.role !== 'patient') throw invalid('self', 'is for accounts of role patient')
   const userId = self ? caller.id : (values.userId ?? null)
-  return records.insert(db, caller, { ...values, userId, id: uuid(), createdBy: caller.id })
+  return records.insert(db, caller, { ...values, userId, id: newId(), createdBy: caller.id })
 }
 
 /**

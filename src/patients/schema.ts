@@ -37,7 +37,9 @@ export const patients = pgTable(
   },
   (table) => [
     uniqueIndex('patients_user_id_key').on(table.userId).where(sql`deleted_at is null`),
-    index('patients_created_by_idx').on(table.createdBy),
+    index('patients_created_by_idx').on(table.createdBy, table.createdAt, table.id),
+    index('patients_gender_idx').on(table.gender, table.createdAt, table.id),
+    index('patients_deleted_idx').on(table.createdAt, table.id).where(sql`deleted_at is not null`),
     index('patients_created_at_idx').on(table.createdAt, table.id),
     index('patients_updated_at_idx').on(table.updatedAt, table.id),
     index('patients_date_of_birth_idx').on(table.dateOfBirth, table.id),

@@ -1,10 +1,10 @@
 import type { Context } from 'hono'
-import { v7 as uuid } from 'uuid'
 import type { Guarded } from '../access/can.ts'
 import { databaseProblem } from '../db/failure.ts'
 import { readForm } from '../http/form.ts'
 import { type FieldError, Problem } from '../http/problem.ts'
 import { fieldErrors } from '../http/valid.ts'
+import { newId } from '../id.ts'
 import { once } from '../idempotency/once.ts'
 import { type Content, inspected, maxFile } from './content.ts'
 import { createReport, getReport } from './queries.ts'
@@ -18,7 +18,7 @@ import { NewReport } from './schema.ts'
  */
 export async function uploadReport(c: Context<Guarded>, patientId: string) {
   const { files } = c.env
-  const id = uuid()
+  const id = newId()
   try {
     const form = await readForm(c.req, { file: 'file', maxFile }, async (bytes) => {
       let content: Content | undefined

@@ -1,5 +1,4 @@
 import { and, count, eq, sql } from 'drizzle-orm'
-import { v7 as uuid } from 'uuid'
 import type { z } from 'zod'
 import type { Caller } from '../access/can.ts'
 import { recorded } from '../audit/change.ts'
@@ -15,6 +14,7 @@ import { found } from '../db/search.ts'
 import { preparedJson } from '../db/written.ts'
 import { isStale } from '../http/etag.ts'
 import { Problem } from '../http/problem.ts'
+import { newId } from '../id.ts'
 import type { NewUser, UserPatch, UserQuery } from './schema.ts'
 
 const { placeholder } = sql
@@ -79,7 +79,7 @@ export const createUser = (
   db: Db,
   caller: Caller,
   values: Omit<z.output<typeof NewUser>, 'password'> & { passwordHash: string },
-) => records.insert(db, caller, { ...values, id: uuid() })
+) => records.insert(db, caller, { ...values, id: newId() })
 
 /**
  * Ends what sessions and calendar feeds an inactive account has left: after it was deactivated, and before it is active

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
-import { v7 as uuid } from 'uuid'
 import type { Db } from '../../db/client.ts'
+import { newId } from '../../id.ts'
 import { reasons } from './words.ts'
 
 type Time = { patientId: string; doctorId: string; startsAt: string; endsAt: string; place: number }
@@ -29,7 +29,7 @@ export async function appointmentsOf(db: Pick<Db, 'execute'>, by: string, doctor
   const now = new Date()
   const row = ({ place, ...time }: Time, status: string) => ({
     ...time,
-    id: uuid(),
+    id: newId(),
     status,
     reason: reasons[place % reasons.length] ?? null,
     notes: status === 'completed' ? 'Seen; come again if it does not get better.' : null,

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
-import { v7 as uuid } from 'uuid'
 import type { Db } from '../../db/client.ts'
+import { newId } from '../../id.ts'
 import { type Content, inspected } from '../../reports/content.ts'
 import type { Files } from '../../reports/files.ts'
 
@@ -22,7 +22,7 @@ const letter = ({ patient, doctor, specialization }: Treated) =>
 export async function reportsOf(db: Pick<Db, 'execute'>, files: Files, by: string, doctorIds: string[], most = 20) {
   const rows: ({ id: string; patientId: string } & Record<string, unknown>)[] = []
   for (const treated of await treatedBy(db, doctorIds, most)) {
-    const id = uuid()
+    const id = newId()
     let content: Content | undefined
     const bytes = (async function* () {
       yield new TextEncoder().encode(letter(treated))

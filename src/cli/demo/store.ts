@@ -1,6 +1,5 @@
 import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
-import { v7 as uuid } from 'uuid'
 import { appointments } from '../../appointments/schema.ts'
 import { audit } from '../../audit/schema.ts'
 import { users } from '../../auth/schema.ts'
@@ -8,6 +7,7 @@ import type { Db, Pool } from '../../db/client.ts'
 import { transaction } from '../../db/transaction.ts'
 import { columnsOf, namesOf } from '../../db/write.ts'
 import { doctors } from '../../doctors/schema.ts'
+import { newId } from '../../id.ts'
 import { mappings } from '../../mappings/schema.ts'
 import { patients } from '../../patients/schema.ts'
 import type { Files } from '../../reports/files.ts'
@@ -42,7 +42,7 @@ async function make(db: Db, table: PgTable & { id: PgColumn }, rows: Row[], { re
     .filter(({ id }) => made.has(id))
     .map((row) => ({
       ...madeBy('db:seed'),
-      id: uuid(),
+      id: newId(),
       at: new Date(),
       userId: by,
       role: 'admin',
@@ -75,7 +75,7 @@ export const storeDoctors = (db: Pool, by: string, demo: DemoDoctor[]) =>
 function mappingsOf(by: string, demo: DemoPatient[], doctorIds: string[]): Row[] {
   const ofPatient = ({ id: patientId, createdAt, treatedBy }: DemoPatient) => {
     const chosen = new Set(treatedBy.map((place) => doctorIds[Math.floor(place * doctorIds.length)]))
-    return [...chosen].map((doctorId) => ({ id: uuid(), patientId, doctorId, createdBy: by, createdAt }))
+    return [...chosen].map((doctorId) => ({ id: newId(), patientId, doctorId, createdBy: by, createdAt }))
   }
   return doctorIds.length === 0 ? [] : demo.flatMap(ofPatient)
 }
