@@ -1,8 +1,9 @@
+import { deepStrictEqual as deepEqual } from 'node:assert'
 import { parseArgs } from 'node:util'
 import { type Case, cases, tokenFor } from './cases.ts'
-import { database, type Size } from './data.ts'
+import { database, idOf, type Size } from './data.ts'
 import { type Load, measure, median, type Sample, wrk } from './load.ts'
-import { type Server, type SystemName, start } from './servers.ts'
+import { ask, type Server, type SystemName, start } from './servers.ts'
 import { type Row, table } from './table.ts'
 
 const say = (line: string) => process.stdout.write(`${line}\n`)
@@ -58,9 +59,25 @@ const medians = (samples: Sample[]): Sample => {
   }
 }
 
+type Run = { entry: Entry; token: string; load: Load; samples: Sample[] }
+
+/** @throws where systems on the same database do not answer the same: then they do not do the same work either */
+async function needSameAnswers(runs: Run[]): Promise<void> {
+  const [first, ...others] = runs.filter(({ entry: { size } }) => size === sizesAsked[0])
+  const told = async ({ entry, load: { path, step = 1 }, token }: Run) => {
+    const { next: _, ...answer } = await ask<{ next?: string }>(
+      entry.server,
+      path.replace('{id}', idOf('patients', step)),
+      token,
+    )
+    return answer
+  }
+  for (const other of others) deepEqual(first && (await told(first)), await told(other), other.entry.server.name)
+}
+
 /** Measures a case on every system in turn, round after round, so that a slow minute of the machine is everyone's. */
 async function compare(one: Case): Promise<Row[]> {
-  const runs: { entry: Entry; token: string; load: Load; samples: Sample[] }[] = []
+  const runs: Run[] = []
   for (const entry of entries.filter(({ server: { name } }) => one.systems.includes(name))) {
     const token = await tokenFor(entry.server, one.as)
     const load = await one.load(entry.server, token, entry.size)
@@ -68,6 +85,7 @@ async function compare(one: Case): Promise<Row[]> {
     // Warm: compiled, prepared and cached.
     await wrk(entry.server.url, load, token, 1, 0)
   }
+  if (!one.name.startsWith('create') && one.as === 'admin') await needSameAnswers(runs)
   for (let round = 0; round < rounds; round += 1)
     for (const { entry, token, load, samples } of runs) samples.push(await measure(entry.server, load, token, seconds))
   return runs.map(({ entry: { size, server }, samples }) => ({ size, system: server.name, ...medians(samples) }))

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage } from 'node:http'
 import { verify } from '@node-rs/argon2'
 import postgres from 'postgres'
 import { v7 as uuid } from 'uuid'
-import * as statements from '../sql.ts'
+import { statements } from '../sql.ts'
 
 /*
  * The ceiling: what Node and the driver do with these statements, and nothing else. No authentication, no checks, no
