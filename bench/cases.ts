@@ -14,8 +14,8 @@ export type Case = {
   systems: SystemName[]
   goal: Goal
   load: (server: Server, token: string, size: Size) => Load | Promise<Load>
-  /** Not part of --quick. */
-  slow?: boolean
+  /** Not part of --quick, and measured for at least so many seconds. */
+  slow?: number
 }
 
 const newPatient = JSON.stringify({
@@ -29,6 +29,13 @@ const newPatient = JSON.stringify({
   allergies: ['Penicillin'],
   medicalHistory: 'Appendectomy (2004).',
 })
+
+const logins: Load = {
+  method: 'POST',
+  path: '/api/auth/login',
+  body: JSON.stringify({ email: 'staff.{n}@example.org', password }),
+  count: staff,
+}
 
 type Page = { results: { id: string; createdAt: string }[]; next: string | null }
 
@@ -115,12 +122,22 @@ export const cases: Case[] = [
     as: 'nobody',
     systems: all,
     goal: { bare: 0.95 },
-    slow: true,
-    load: () => ({
-      method: 'POST',
-      path: '/api/auth/login',
-      body: JSON.stringify({ email: 'staff.{n}@example.org', password }),
-      count: staff,
+    slow: 10,
+    load: () => logins,
+  },
+  {
+    name: 'beside',
+    title: 'GET /api/patients/{id} beside 32 sign-ins at once',
+    as: 'admin',
+    systems: all,
+    goal: { p99: 100 },
+    slow: 10,
+    load: (_server, _token, size) => ({
+      method: 'GET',
+      path: '/api/patients/{id}',
+      count: sizes[size],
+      connections: 1,
+      beside: logins,
     }),
   },
 ]

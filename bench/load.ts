@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type postgres from 'postgres'
@@ -15,6 +16,8 @@ export type Load = {
   step?: number
   body?: string
   connections?: number
+  /** Sent at the same time, and not measured. */
+  beside?: Load
 }
 
 /** What one run came to. Times in µs: `p50` and `p99` of the answers, `cpu` and `databaseCpu` a request. `memory` in MiB. */
@@ -53,6 +56,17 @@ async function databaseCpu(sql: postgres.Sql): Promise<Map<number, number>> {
   return new Map(spent)
 }
 
+/** Waits until a process has done all that it had left to do: it has not worked for `quiet` ms. */
+async function settled(pid: number, quiet: number): Promise<void> {
+  const end = performance.now() + 30_000
+  for (let last = -1, since = performance.now(); performance.now() - since < quiet; await setTimeout(50)) {
+    const cpu = await cpuOf(pid)
+    if (cpu !== last) since = performance.now()
+    if (performance.now() > end) return
+    last = cpu
+  }
+}
+
 /** Runs wrk once. @throws where an answer was an error, since what fails fast must not count as fast, or there was none */
 export async function wrk(url: string, load: Load, token: string, seconds: number, least = 1) {
   const { method, path, count = 1, step = 1, body, connections = 32 } = load
@@ -67,7 +81,13 @@ export async function wrk(url: string, load: Load, token: string, seconds: numbe
   return { requests, perSecond: (requests * 1e6) / duration, p50, p99 }
 }
 
-/** Puts a load on the process `pid`, which serves `url` from the database behind `sql`, and says what it took. */
+/** How long our trail may wait until it is written, behind the answers that it tells of, in ms. */
+const writtenBehind = 1100
+
+/**
+ * Puts a load on the process `pid`, which serves `url` from the database behind `sql`, and says what it took: also
+ * what was done behind the answers.
+ */
 export async function measure(
   { url, pid, sql }: { url: string; pid: number; sql: postgres.Sql },
   load: Load,
@@ -75,7 +95,10 @@ export async function measure(
   seconds: number,
 ): Promise<Sample> {
   const [before, database] = [await cpuOf(pid), await databaseCpu(sql)]
+  const beside = load.beside && wrk(url, load.beside, '', seconds + 1, 0)
   const result = await wrk(url, load, token, seconds)
+  await beside
+  await settled(pid, writtenBehind)
   const [after, later] = [await cpuOf(pid), await databaseCpu(sql)]
   const spent = [...later].reduce((sum, [backend, cpu]) => sum + cpu - (database.get(backend) ?? 0), 0)
   return {

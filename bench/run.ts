@@ -1,99 +1,76 @@
-import { deepStrictEqual as deepEqual } from 'node:assert'
+import { mkdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { type Case, cases, tokenFor } from './cases.ts'
-import { database, idOf, type Size } from './data.ts'
-import { type Load, measure, median, type Sample, wrk } from './load.ts'
-import { ask, type Server, type SystemName, start } from './servers.ts'
-import { type Row, table } from './table.ts'
+import { type Case, cases } from './cases.ts'
+import { compare, type Entry } from './compare.ts'
+import { database, type Size } from './data.ts'
+import { memoryOf } from './load.ts'
+import { profileOf } from './profile.ts'
+import { type SystemName, start } from './servers.ts'
+import { soak } from './soak.ts'
+import { startUp } from './startup.ts'
+import { table } from './table.ts'
+import { compareWorkers } from './worker.ts'
 
 const say = (line: string) => process.stdout.write(`${line}\n`)
-const usage = `npm run bench -- [--quick] [--only get,list] [--rounds 3] [--seconds 5] [--size 10k|1m|both] [--fresh]
-BENCH_DATABASE_URL: a PostgreSQL server on which databases may be made.`
+const usage =
+  'npm run bench -- [--quick] [--only get,list] [--rounds 3] [--seconds 5] [--size 10k|1m|both] [--fresh] [--profile] [--soak 10] [--worker]'
 
+const text = { type: 'string' } as const
+const flag = { type: 'boolean', default: false } as const
 const { values: options } = parseArgs({
   options: {
-    quick: { type: 'boolean', default: false },
-    only: { type: 'string' },
-    rounds: { type: 'string' },
-    seconds: { type: 'string' },
-    size: { type: 'string' },
-    fresh: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
+    ...{ quick: flag, fresh: flag, profile: flag, worker: flag, help: flag },
+    ...{ only: text, rounds: text, seconds: text, size: text, soak: text },
   },
 })
-const server = process.env.BENCH_DATABASE_URL
-if (options.help || !server) {
-  say(usage)
+const postgres = process.env.BENCH_DATABASE_URL ?? ''
+if (options.help || !postgres) {
+  say(`${usage}\nBENCH_DATABASE_URL: a PostgreSQL server on which databases may be made. More in bench/README.md.`)
   process.exit(options.help ? 0 : 1)
 }
 
 const { quick } = options
 const rounds = Number(options.rounds ?? (quick ? 1 : 3))
 const seconds = Number(options.seconds ?? (quick ? 2 : 5))
-const asked = options.size ?? (quick ? '10k' : 'both')
-const sizesAsked: Size[] = asked === 'both' ? ['1m', '10k'] : asked === '1m' ? ['1m'] : ['10k']
+/** The sizes that are measured: the peers on the first alone, ours on each. */
+const sizesOf: Record<string, Size[]> = { both: ['1m', '10k'], '1m': ['1m'], '10k': ['10k'] }
+const sizes = sizesOf[options.size ?? (quick || options.soak || options.worker ? '10k' : 'both')]
 const only = options.only?.split(',')
-const chosen = cases.filter(({ name, slow }) => (only ? only.includes(name) : !(quick && slow)))
-if (chosen.length === 0) throw new Error(`--only: one or more of ${cases.map(({ name }) => name).join(', ')}`)
+const chosen: Case[] = cases.filter(({ name, slow }) => (only ? only.includes(name) : !(quick && slow)))
+if (!sizes || chosen.length === 0) throw new Error(usage)
 
-/** A system on a database of some size: the peers on the first size alone, ours on all. */
-type Entry = { size: Size; server: Server }
-const entries: Entry[] = []
-for (const [place, size] of sizesAsked.entries()) {
-  const url = await database(server, size, options.fresh, say)
-  const systems: SystemName[] = place > 0 ? ['ours'] : quick ? ['bare', 'ours'] : ['bare', 'ours', 'fastify']
-  for (const name of systems) entries.push({ size, server: await start(name, url) })
-}
+const urls = new Map<Size, string>()
+for (const size of sizes) urls.set(size, await database(postgres, size, options.fresh, say))
+const [size = '10k'] = sizes
+const url = urls.get(size) ?? ''
 
-/** Medians over the rounds, one figure at a time. */
-const medians = (samples: Sample[]): Sample => {
-  const of = (figure: keyof Sample) => median(samples.map((sample) => sample[figure]))
-  return {
-    requests: of('requests'),
-    perSecond: of('perSecond'),
-    p50: of('p50'),
-    p99: of('p99'),
-    cpu: of('cpu'),
-    databaseCpu: of('databaseCpu'),
-    memory: of('memory'),
+/** Every path on every system in turn, then what only a whole process can be asked for. */
+async function compareAll(): Promise<void> {
+  const profiles = 'dist/profiles'
+  if (options.profile) await mkdir(profiles, { recursive: true })
+  const entries: Entry[] = []
+  const add = async (name: SystemName, size: Size, flags: string[] = []) =>
+    entries.push({ size, server: await start(name, urls.get(size) ?? '', flags) })
+  const systems: SystemName[] = quick ? ['bare', 'ours'] : ['bare', 'ours', 'fastify']
+  try {
+    for (const name of systems)
+      await add(name, size, options.profile && name === 'ours' ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : [])
+    for (const other of sizes?.slice(1) ?? []) await add('ours', other)
+    say(`${rounds} rounds of ${seconds} s, 32 connections, medians.\n`)
+    for (const one of chosen) say(table(one, await compare(one, entries, quick ? '' : url, rounds, seconds)))
+    for (const { server, size } of entries)
+      say(`Memory at the end: ${server.name} ${size} ${(await memoryOf(server.pid)).toFixed(0)} MiB`)
+  } finally {
+    for (const { server } of entries) await server.stop()
   }
+  if (options.profile) say(`\n${await profileOf(profiles)}`)
+  if (only || quick) return
+  for (const name of ['bare', 'ours', 'fastify'] as const)
+    say(`From start to the first answer: ${name} ${(await startUp(name, url, 2 * rounds - 1)).toFixed(0)} ms`)
 }
 
-type Run = { entry: Entry; token: string; load: Load; samples: Sample[] }
-
-/** @throws where systems on the same database do not answer the same: then they do not do the same work either */
-async function needSameAnswers(runs: Run[]): Promise<void> {
-  const [first, ...others] = runs.filter(({ entry: { size } }) => size === sizesAsked[0])
-  const told = async ({ entry, load: { path, step = 1 }, token }: Run) => {
-    const { next: _, ...answer } = await ask<{ next?: string }>(
-      entry.server,
-      path.replace('{id}', idOf('patients', step)),
-      token,
-    )
-    return answer
-  }
-  for (const other of others) deepEqual(first && (await told(first)), await told(other), other.entry.server.name)
-}
-
-/** Measures a case on every system in turn, round after round, so that a slow minute of the machine is everyone's. */
-async function compare(one: Case): Promise<Row[]> {
-  const runs: Run[] = []
-  for (const entry of entries.filter(({ server: { name } }) => one.systems.includes(name))) {
-    const token = await tokenFor(entry.server, one.as)
-    const load = await one.load(entry.server, token, entry.size)
-    runs.push({ entry, token, load, samples: [] })
-    // Warm: compiled, prepared and cached.
-    await wrk(entry.server.url, load, token, 1, 0)
-  }
-  if (!one.name.startsWith('create') && one.as === 'admin') await needSameAnswers(runs)
-  for (let round = 0; round < rounds; round += 1)
-    for (const { entry, token, load, samples } of runs) samples.push(await measure(entry.server, load, token, seconds))
-  return runs.map(({ entry: { size, server }, samples }) => ({ size, system: server.name, ...medians(samples) }))
-}
-
-try {
-  say(`${rounds} rounds of ${seconds} s, 32 connections, medians.\n`)
-  for (const one of chosen) say(table(one, await compare(one)))
-} finally {
-  for (const { server } of entries) await server.stop()
-}
+if (options.soak) {
+  const server = await start('ours', url)
+  await soak(server, size, chosen, Number(options.soak), say).finally(() => server.stop())
+} else if (options.worker) await compareWorkers(url, rounds, seconds, say)
+else await compareAll()
