@@ -103,8 +103,8 @@ async function withoutIndexes(sql: postgres.Sql, load: () => Promise<void>, say:
 const list = (words: readonly string[] | null | undefined) =>
   words?.map((word) => word.replaceAll(',', '')).join(',') ?? ''
 
-/** Fills a migrated, empty database with `count` patients and what goes with them. The same rows every time. */
-async function fill(sql: postgres.Sql, count: number, say: (line: string) => void): Promise<void> {
+/** Fills a migrated, empty database with `count` patients and what goes with them, and analyses it. The same rows every time. */
+export async function fill(sql: postgres.Sql, count: number, say: (line: string) => void = () => {}): Promise<void> {
   const hash = await nodeHasher.hash(password)
   const doctors = Math.max(100, count / 1000)
   await sql.unsafe(`

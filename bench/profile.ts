@@ -4,6 +4,8 @@ import { join } from 'node:path'
 type Node = { id: number; callFrame: { functionName: string; url: string; lineNumber: number } }
 type Profile = { nodes: Node[]; samples: number[]; timeDeltas: number[] }
 
+const root = new URL('..', import.meta.url).href
+
 /** A package, a folder of ours, or Node itself. */
 const homeOf = (url: string): string => {
   const [, name] = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url) ?? []
@@ -35,7 +37,7 @@ export async function profileOf(folder: string): Promise<string> {
     total += time
     const home = frame.functionName.startsWith('(') ? frame.functionName : homeOf(frame.url)
     homes.set(home, (homes.get(home) ?? 0) + time)
-    const place = `${frame.functionName || '(anonymous)'}  ${frame.url.replace(/.*\/(?=(src|node_modules)\/)/, '')}:${frame.lineNumber + 1}`
+    const place = `${frame.functionName || '(anonymous)'}  ${frame.url.replace(root, '')}:${frame.lineNumber + 1}`
     functions.set(place, (functions.get(place) ?? 0) + time)
   }
   return [`${join(folder, file)}`, ...top(homes, total, 15), '', ...top(functions, total, 30)].join('\n')

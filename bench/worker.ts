@@ -19,12 +19,16 @@ const wrangler = (...args: string[]) =>
     env: { ...process.env, WRANGLER_SEND_METRICS: 'false', NO_COLOR: '1' },
   })
 
-type Miniflare = { ready: Promise<URL>; dispose(): Promise<void> }
 type Options = Record<string, unknown>
-/** The one that wrangler runs Workers with: without wrangler's own proxy in front. */
-const { Miniflare }: { Miniflare: new (options: Options) => Miniflare } = createRequire(
-  createRequire(import.meta.url).resolve('wrangler'),
-)('miniflare')
+type Workerd = { ready: Promise<URL>; dispose(): Promise<void> }
+/** What wrangler itself runs Workers with, without wrangler's proxy in front. */
+const {
+  Miniflare,
+  convertV4MiniflareOptions,
+}: {
+  Miniflare: new (options: unknown) => Workerd
+  convertV4MiniflareOptions: (options: Options) => unknown
+} = createRequire(createRequire(import.meta.url).resolve('wrangler'))('miniflare')
 
 /** The processes of workerd that this one has started. */
 async function workerds(): Promise<number[]> {
@@ -39,7 +43,8 @@ async function workerds(): Promise<number[]> {
 async function bundle(config: string) {
   const folder = await mkdtemp(join(tmpdir(), 'hospital-bench-worker-'))
   const { stdout } = await wrangler('deploy', '--dry-run', '--config', config, '--outdir', folder)
-  const files = await readdir(folder)
+  // The main module first.
+  const files = (await readdir(folder)).toSorted((a, b) => Number(b.endsWith('.js')) - Number(a.endsWith('.js')))
   const modules = files.flatMap((name) => {
     const path = join(folder, name)
     return name.endsWith('.js')
@@ -57,11 +62,13 @@ async function serve({ folder, modules }: Awaited<ReturnType<typeof bundle>>, da
   // Without a password it is no connection string to it; a server that trusts ignores it.
   url.password ||= 'none'
   const before = await workerds()
-  const worker = new Miniflare({
-    ...{ modules, modulesRoot: folder, bindings, port: 0, host: '127.0.0.1' },
-    ...{ compatibilityDate: '2026-11-01', compatibilityFlags: ['nodejs_compat'] },
-    ...{ hyperdrives: { HYPERDRIVE: url.href }, r2Buckets: ['REPORTS'] },
-  })
+  const worker = new Miniflare(
+    convertV4MiniflareOptions({
+      ...{ modules, modulesRoot: folder, bindings, port: 0, host: '127.0.0.1' },
+      ...{ compatibilityDate: '2026-11-01', compatibilityFlags: ['nodejs_compat'] },
+      ...{ hyperdrives: { HYPERDRIVE: url.href }, r2Buckets: ['REPORTS'] },
+    }),
+  )
   const ready = await worker.ready
   const [pid = 0] = (await workerds()).filter((one) => !before.includes(one))
   return { url: ready.origin, pid, stop: () => worker.dispose() }
