@@ -81,15 +81,12 @@ export async function wrk(url: string, load: Load, token: string, seconds: numbe
   return { requests, perSecond: (requests * 1e6) / duration, p50, p99 }
 }
 
-/** How long our trail may wait until it is written, behind the answers that it tells of, in ms. */
-const writtenBehind = 1100
-
 /**
- * Puts a load on the process `pid`, which serves `url` from the database behind `sql`, and says what it took: also
- * what was done behind the answers.
+ * Puts a load on the process `pid`, which serves `url` from the database behind `sql`, and says what it took: also what
+ * was done behind the answers, for which it may wait so many ms.
  */
 export async function measure(
-  { url, pid, sql }: { url: string; pid: number; sql: postgres.Sql },
+  { url, pid, sql, behind }: { url: string; pid: number; sql: postgres.Sql; behind: number },
   load: Load,
   token: string,
   seconds: number,
@@ -98,7 +95,7 @@ export async function measure(
   const beside = load.beside && wrk(url, load.beside, '', seconds + 1, 0)
   const result = await wrk(url, load, token, seconds)
   await beside
-  await settled(pid, writtenBehind)
+  await settled(pid, behind + 100)
   const [after, later] = [await cpuOf(pid), await databaseCpu(sql)]
   const spent = [...later].reduce((sum, [backend, cpu]) => sum + cpu - (database.get(backend) ?? 0), 0)
   return {

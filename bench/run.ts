@@ -1,11 +1,10 @@
-import { mkdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { type Case, cases } from './cases.ts'
 import { compare, type Entry } from './compare.ts'
 import { database, type Size } from './data.ts'
 import { memoryOf } from './load.ts'
 import { profileOf } from './profile.ts'
-import { type SystemName, start } from './servers.ts'
+import { isInstalled, type SystemName, start } from './servers.ts'
 import { soak } from './soak.ts'
 import { startUp } from './startup.ts'
 import { table } from './table.ts'
@@ -32,30 +31,37 @@ if (options.help || !postgres) {
 const { quick } = options
 const rounds = Number(options.rounds ?? (quick ? 1 : 3))
 const seconds = Number(options.seconds ?? (quick ? 2 : 5))
-/** The sizes that are measured: the peers on the first alone, ours on each. */
 const sizesOf: Record<string, Size[]> = { both: ['1m', '10k'], '1m': ['1m'], '10k': ['10k'] }
-const sizes = sizesOf[options.size ?? (quick || options.soak || options.worker ? '10k' : 'both')]
+const sizesAsked = sizesOf[options.size ?? (quick || options.soak || options.worker ? '10k' : 'both')] ?? []
 const only = options.only?.split(',')
-const chosen: Case[] = cases.filter(({ name, slow }) => (only ? only.includes(name) : !(quick && slow)))
-if (!sizes || chosen.length === 0) throw new Error(usage)
+const wanted = (name: string, slow: boolean) => (only ? only.includes(name) : !(quick && slow))
+const chosen: Case[] = cases.filter(({ name, slow }) => wanted(name, slow !== undefined))
+const starts = wanted('start', true)
+if (sizesAsked.length === 0 || (chosen.length === 0 && !starts)) {
+  say(`${usage}\nOf --only: ${[...cases.map(({ name }) => name), 'start'].join(', ')}.`)
+  process.exit(1)
+}
 
 const urls = new Map<Size, string>()
-for (const size of sizes) urls.set(size, await database(postgres, size, options.fresh, say))
-const [size = '10k'] = sizes
+for (const size of sizesAsked) urls.set(size, await database(postgres, size, options.fresh, say))
+const [size = '10k'] = sizesAsked
 const url = urls.get(size) ?? ''
 
-/** Every path on every system in turn, then what only a whole process can be asked for. */
+/** The peers are measured on one database; Fastify is installed apart from the project. */
+const systems: SystemName[] = quick || !isInstalled('fastify') ? ['bare', 'ours'] : ['bare', 'ours', 'fastify']
+if (!quick && !systems.includes('fastify')) say('Fastify is left out. For it: npm ci --prefix bench/peers/fastify')
+
+const profiles = 'dist/profiles'
+
+/** Every path on every system in turn. */
 async function compareAll(): Promise<void> {
-  const profiles = 'dist/profiles'
-  if (options.profile) await mkdir(profiles, { recursive: true })
   const entries: Entry[] = []
-  const add = async (name: SystemName, size: Size, flags: string[] = []) =>
-    entries.push({ size, server: await start(name, urls.get(size) ?? '', flags) })
-  const systems: SystemName[] = quick ? ['bare', 'ours'] : ['bare', 'ours', 'fastify']
+  const add = async (name: SystemName, of: Size, flags: string[] = []) =>
+    entries.push({ size: of, server: await start(name, urls.get(of) ?? '', flags) })
+  const profiled = options.profile ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : []
   try {
-    for (const name of systems)
-      await add(name, size, options.profile && name === 'ours' ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : [])
-    for (const other of sizes?.slice(1) ?? []) await add('ours', other)
+    for (const name of systems) await add(name, size, name === 'ours' ? profiled : [])
+    for (const other of sizesAsked.slice(1)) await add('ours', other)
     say(`${rounds} rounds of ${seconds} s, 32 connections, medians.\n`)
     for (const one of chosen) say(table(one, await compare(one, entries, quick ? '' : url, rounds, seconds)))
     for (const { server, size } of entries)
@@ -64,13 +70,27 @@ async function compareAll(): Promise<void> {
     for (const { server } of entries) await server.stop()
   }
   if (options.profile) say(`\n${await profileOf(profiles)}`)
-  if (only || quick) return
-  for (const name of ['bare', 'ours', 'fastify'] as const)
-    say(`From start to the first answer: ${name} ${(await startUp(name, url, 2 * rounds - 1)).toFixed(0)} ms`)
+}
+
+/** From the start of each process to its first answer. */
+async function compareStarts(): Promise<void> {
+  for (const name of systems) {
+    const { ms, cpu } = await startUp(name, url, 2 * rounds - 1)
+    say(`From start to the first answer: ${name} ${ms.toFixed(0)} ms, of the processor ${cpu.toFixed(0)} ms`)
+  }
 }
 
 if (options.soak) {
   const server = await start('ours', url)
-  await soak(server, size, chosen, Number(options.soak), say).finally(() => server.stop())
+  await soak(
+    server,
+    size,
+    chosen.filter(({ name }) => name !== 'beside'),
+    Number(options.soak),
+    say,
+  ).finally(() => server.stop())
 } else if (options.worker) await compareWorkers(url, rounds, seconds, say)
-else await compareAll()
+else {
+  if (chosen.length > 0) await compareAll()
+  if (starts) await compareStarts()
+}

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { openSync } from 'node:fs'
+import { existsSync, openSync } from 'node:fs'
 import { mkdtemp, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,8 +19,22 @@ const scripts = {
 }
 export type SystemName = keyof typeof scripts
 
-/** A process that serves `url`, and a connection to its database to look at that. */
-export type Server = { name: SystemName; url: string; pid: number; sql: postgres.Sql; stop(): Promise<void> }
+/** Whether what a system is made of is there: that of Fastify is installed apart. */
+export const isInstalled = (name: SystemName) =>
+  name !== 'fastify' || existsSync(fromHere('peers/fastify/node_modules/fastify'))
+
+/**
+ * A process that serves `url`, and a connection to its database to look at that. Behind its answers it waits with work
+ * for up to `behind` ms.
+ */
+export type Server = {
+  name: SystemName
+  url: string
+  pid: number
+  behind: number
+  sql: postgres.Sql
+  stop(): Promise<void>
+}
 
 /** Waits for a condition, in ms at most. */
 export async function until<T>(what: string, found: () => Promise<T | undefined>, most = 20_000): Promise<T> {
@@ -61,6 +75,8 @@ export async function start(name: SystemName, database: string, flags: string[] 
     name,
     url: `http://127.0.0.1:${port}`,
     pid: child.pid ?? 0,
+    // The trail.
+    behind: name === 'ours' ? 1000 : 0,
     sql,
     async stop() {
       child.kill()

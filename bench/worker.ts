@@ -66,7 +66,7 @@ async function serve({ folder, modules }: Awaited<ReturnType<typeof bundle>>, da
     convertV4MiniflareOptions({
       ...{ modules, modulesRoot: folder, bindings, port: 0, host: '127.0.0.1' },
       ...{ compatibilityDate: '2026-11-01', compatibilityFlags: ['nodejs_compat'] },
-      ...{ hyperdrives: { HYPERDRIVE: url.href }, r2Buckets: ['REPORTS'] },
+      ...{ hyperdrives: { HYPERDRIVE: url.href }, r2Buckets: ['REPORTS'], handleStructuredLogs: () => {} },
     }),
   )
   const ready = await worker.ready
@@ -115,7 +115,7 @@ export async function compareWorkers(database: string, rounds: number, seconds: 
     for (const { server, token } of runs) await wrk(server.url, load, token, 2)
     for (let round = 0; round < rounds; round += 1)
       for (const { server, token, samples } of runs)
-        samples.push(await measure({ ...server, sql }, load, token, seconds))
+        samples.push(await measure({ ...server, sql, behind: 0 }, load, token, seconds))
     const of = (place: number, figure: 'perSecond' | 'cpu') =>
       median(runs[place]?.samples.map((sample) => sample[figure]) ?? [])
     for (const [place, name] of ['bare', 'ours'].entries())
