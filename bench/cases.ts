@@ -81,11 +81,11 @@ export const cases: Case[] = [
   },
   {
     name: 'search',
-    title: 'GET /api/patients?q=ann',
+    title: 'GET /api/patients?q=… (three letters)',
     as: 'admin',
     systems: all,
     goal: { p99: 50 },
-    load: () => ({ method: 'GET', path: '/api/patients?q=ann' }),
+    load: () => ({ method: 'GET', path: '/api/patients?q={q}' }),
   },
   {
     name: 'mappings',

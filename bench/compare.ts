@@ -27,8 +27,8 @@ function medians(samples: Sample[]): Sample {
 /** @throws where systems on the same database do not answer the same: then they do not do the same work either */
 async function needSameAnswers(runs: Run[], size: Size): Promise<void> {
   const told = async ({ entry, load: { path, step = 1 }, token }: Run) => {
-    const id = idOf('patients', step)
-    const { next: _, ...answer } = await ask<{ next?: string }>(entry.server, path.replace('{id}', id), token)
+    const filled = path.replace('{id}', idOf('patients', step)).replace('{q}', 'ann')
+    const { next: _, ...answer } = await ask<{ next?: string }>(entry.server, filled, token)
     return answer
   }
   const [first, ...others] = runs.filter(({ entry, load }) => entry.size === size && load.method === 'GET')

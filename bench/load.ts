@@ -8,7 +8,7 @@ import type postgres from 'postgres'
 const run = promisify(execFile)
 const script = fileURLToPath(new URL('requests.lua', import.meta.url))
 
-/** What is sent: `{id}` and `{n}` in path and body are filled in by requests.lua, from 1 to `count` in steps of `step`. */
+/** What is sent: requests.lua fills in `{id}`, `{n}` and `{q}` in path and body, numbers from 1 to `count` in steps of `step`. */
 export type Load = {
   method: string
   path: string

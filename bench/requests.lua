@@ -1,5 +1,6 @@
 -- What wrk sends: wrk -s requests.lua <url> -- METHOD PATH COUNT STEP [TOKEN [BODY]]
--- In PATH and BODY, {n} is a random number from 1 to COUNT, times STEP, and {id} the id of the patient of that number.
+-- In PATH and BODY, {n} is a random number from 1 to COUNT, times STEP, {id} the id of the patient of that number, and
+-- {q} three letters that many names hold, or few, or none.
 local method, path, count, step, token, body
 
 function init(args)
@@ -9,9 +10,11 @@ function init(args)
   if body then wrk.headers["Content-Type"] = "application/json" end
 end
 
+local letters = { "ann", "son", "ber", "kuh", "zel", "quo", "xan", "wzq" }
+
 local function filled(template)
   local n = math.random(count) * step
-  return (template:gsub("{(%l+)}", { n = n, id = string.format("01900000-0000-7000-8000-%012x", n) }))
+  return (template:gsub("{(%l+)}", { n = n, id = string.format("01900000-0000-7000-8000-%012x", n), q = letters[math.random(#letters)] }))
 end
 
 function request()
