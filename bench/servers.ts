@@ -66,6 +66,9 @@ export async function start(name: SystemName, database: string, flags: string[] 
     stdio: ['ignore', openSync(log, 'a'), 'inherit'],
   })
   const ended = once(child, 'exit')
+  // Whatever ends the bench ends what it started.
+  const end = () => child.kill()
+  process.once('exit', end)
   const port = await until(`${name} to listen`, async () => {
     if (child.exitCode !== null) throw new Error(`${name} ended before it listened`)
     return /"port":(\d+)/.exec(await readFile(log, 'utf8'))?.[1]
@@ -79,8 +82,9 @@ export async function start(name: SystemName, database: string, flags: string[] 
     behind: name === 'ours' ? 1000 : 0,
     sql,
     async stop() {
-      child.kill()
+      end()
       await ended
+      process.off('exit', end)
       await sql.end()
     },
   }
