@@ -10,6 +10,8 @@ import { startUp } from './startup.ts'
 import { table } from './table.ts'
 import { compareWorkers } from './worker.ts'
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+
 const say = (line: string) => process.stdout.write(`${line}\n`)
 const usage =
   'npm run bench -- [--quick] [--only get,list] [--rounds 3] [--seconds 5] [--size 10k|1m|both] [--fresh] [--profile] [--soak 10] [--worker]'
