@@ -67,7 +67,7 @@ const addedOnPage = ({ where, orderBy }: Page) =>
  * The same patients as {@link visible}, by their ids in `column`, for a list: they are collected from the caller's side,
  * so that it costs what they are, however many others there are. `page` is the list's own, where it is one of patients.
  */
-export const listed = (reach: Reach, column: AnyColumn = patients.id, page?: Page): SQL | undefined =>
+export const listed = (reach: Reach, column: AnyColumn, page?: Page): SQL | undefined =>
   reach === 'all'
     ? undefined
     : sql`${column} = any(array((${page ? addedOnPage(page) : addedPatients}) union all (${ownPatients}) union all (${treatedPatients})))`
@@ -79,14 +79,26 @@ const ownDoctor = and(eq(doctors.userId, me), isNull(doctors.deletedAt))
 export const visibleAppointment = (reach: Reach): SQL | undefined =>
   reach === 'all' ? undefined : or(added, is, treats, ownDoctor)
 
-/** The same appointments, for a list. */
-export const listedAppointments = (reach: Reach): SQL | undefined =>
-  reach === 'all'
-    ? undefined
-    : or(
-        listed(reach, appointments.patientId),
-        sql`${appointments.doctorId} = (${query.select({ id: grantee.id }).from(grantee).where(isGrantee)})`,
-      )
+/** The appointments of one kind that can be on the page, or all of them. */
+const appointmentsOnPage = (kind: SQL | undefined, page: Page | undefined) => {
+  const all = query
+    .select({ id: appointments.id })
+    .from(appointments)
+    .innerJoin(patients, eq(patients.id, appointments.patientId))
+    .where(and(kind, page?.where))
+  return page ? all.orderBy(...page.orderBy).limit(sql.placeholder('limit')) : all
+}
+
+/** The same appointments, for a list: each kind is looked up by an index of its own. */
+export const listedAppointments = (reach: Reach, page?: Page): SQL | undefined => {
+  if (reach === 'all') return undefined
+  const ofTheirs = sql`${appointments.doctorId} = (${query.select({ id: grantee.id }).from(grantee).where(isGrantee)})`
+  const kinds = [listed(reach, appointments.patientId), ofTheirs].map((kind) => appointmentsOnPage(kind, page))
+  return sql`${appointments.id} = any(array(${sql.join(
+    kinds.map((kind) => sql`(${kind})`),
+    sql` union all `,
+  )}))`
+}
 
 const narrower: Record<Exclude<Reach, 'all' | 'seen'>, SQL | undefined> = {
   added,

@@ -40,6 +40,7 @@ export const appointments = pgTable(
     index('appointments_doctor_id_idx').on(table.doctorId, table.createdAt, table.id),
     index('appointments_status_idx').on(table.status, table.createdAt, table.id),
     index('appointments_starts_at_idx').on(table.startsAt),
+    index('appointments_doctor_id_starts_at_idx').on(table.doctorId, table.startsAt),
   ],
 )
 

@@ -104,7 +104,7 @@ function rowWriter<Shown extends Nested, Kept extends Fields>(shown: Shown, kept
 /**
  * Prepares the statement that `query` makes of the fields it is given, for rows that are answered as they are read:
  * their JSON is written straight from what the driver gives, and nothing is made of it in between. `kept` is what else
- * the server needs of each.
+ * the server needs of each. A statement without a `name` is planned anew for its parameters each time.
  */
 export function preparedJson<Shown extends Nested, Kept extends Fields>(
   db: Db,

@@ -34,7 +34,8 @@ type Wanted = { patientId?: string | undefined; doctorId?: string | undefined; e
 type Filters = Scope & { [Name in keyof Wanted]-?: boolean }
 
 /** Where the mappings are of one patient, it is simpler to ask whether the caller sees that one than whom they see. */
-const scope = ({ reach, patientId, either }: Filters) => (patientId || either ? visible(reach) : listed(reach))
+const scope = ({ reach, patientId, either }: Filters) =>
+  patientId || either ? visible(reach) : listed(reach, mappings.patientId)
 
 const where = (filters: Filters) =>
   and(

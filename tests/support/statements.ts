@@ -1,10 +1,10 @@
-import type { Db } from '../../src/db/client.ts'
+import type { Pool } from '../../src/db/client.ts'
 
 /** A statement as the driver sends it. */
 export type Sent = { text: string; parameters: unknown[] }
 
 /** All statements that go to the database while `act` runs; with those of a transaction its beginning and its end. */
-export async function statementsOf<T>(db: Db, act: () => Promise<T>): Promise<{ result: T; sent: Sent[] }> {
+export async function statementsOf<T>(db: Pool, act: () => Promise<T>): Promise<{ result: T; sent: Sent[] }> {
   const sent: Sent[] = []
   const debug = (_connection: number, text: string, parameters: unknown[]) => sent.push({ text, parameters })
   Object.assign(db.$client.options, { debug })
