@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { availableParallelism } from 'node:os'
-import { getRequestListener } from '@hono/node-server'
 import { count } from 'drizzle-orm'
 import { app } from './app.ts'
 import { auditLog } from './audit/record.ts'
@@ -13,19 +12,27 @@ import { users } from './auth/schema.ts'
 import { tokenKeys } from './auth/tokens.ts'
 import { ConfigError } from './config.ts'
 import { close, connect } from './db/client.ts'
+import { drainable } from './http/drain.node.ts'
 import { jsonLog } from './http/log.ts'
+import { answerRequests } from './http/raw.node.ts'
 import { senderBehind } from './http/sender.ts'
 import { packageAssets } from './openapi/assets.node.ts'
 import { collected } from './reports/files.node.ts'
 import { configure, openDatabase, openFiles, refuseToStart } from './setup.ts'
+import { whenToldToStop } from './signals.node.ts'
 
-/** How long requests under way may take to finish when the process is told to stop, in ms. */
+/** When the process is told to stop: how long requests under way may take to finish, and all of it, in ms. */
 const patience = 7000
+const longest = 9500
 /** How long a request may take to arrive, in ms: 20 MiB at 25 KB/s. And how long without a byte of it or its answer. */
 const slowest = 15 * 60_000
 const stalled = 60_000
 
 async function start() {
+  // Until there is something to finish.
+  let stop = async () => process.exit(0)
+  whenToldToStop(() => void stop().catch(refuseToStart))
+
   const config = await configure(process.env)
   const say = (line: string) => process.stdout.write(`${line}\n`)
   const log = jsonLog(config.LOG_LEVEL, say)
@@ -52,13 +59,20 @@ async function start() {
     keys: await tokenKeys(config),
     sessions: new Sessions(),
   }
-  const senderOf = senderBehind(config.TRUST_PROXY)
 
-  const server = createServer(
-    { headersTimeout: 10_000, requestTimeout: slowest, keepAliveTimeout: 65_000 },
-    getRequestListener((request, { incoming }) => app.fetch(request, { ...env, ...senderOf(incoming) })),
-  )
+  const server = createServer({
+    headersTimeout: 10_000,
+    requestTimeout: slowest,
+    keepAliveTimeout: 65_000,
+    requireHostHeader: false,
+  })
   server.setTimeout(stalled)
+  const connections = drainable(server)
+  answerRequests(server, {
+    log,
+    senderOf: senderBehind(config.TRUST_PROXY),
+    fetch: (request, sender) => app.fetch(request, { ...env, ...sender, draining: connections.draining }),
+  })
   server.listen(config.PORT, config.HOST)
   await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
     throw error.code === 'EADDRINUSE'
@@ -83,20 +97,18 @@ async function start() {
   }
 
   /** Takes no more connections, finishes what is under way, writes the trail, and closes what it opened. */
-  async function stop() {
-    const closed = once(server, 'close')
-    server.close()
-    server.closeIdleConnections()
-    const cutOff = setTimeout(() => server.closeAllConnections(), patience)
-    await closed
-    clearTimeout(cutOff)
+  stop = async () => {
+    setTimeout(() => {
+      log.error({ msg: 'stopped before all was finished' })
+      process.exit(1)
+    }, longest)
+    await connections.drain(patience)
     clearTimeout(flushing)
     await audit.flush()
     await close(db, 1)
     await database.stop()
-    process.exit(0)
+    return process.exit(0)
   }
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop().catch(refuseToStart))
 }
 
 await start().catch(refuseToStart)

@@ -10,14 +10,22 @@ const always = {
   'Cross-Origin-Resource-Policy': 'same-origin',
 }
 
-/** Gives the request its id, the sender's where it is usable, and the answer its id and its headers. */
+/** A request's id: the sender's where it is usable, else a new one. */
+export const requestIdOf = (sent: string | undefined): string =>
+  sent !== undefined && /^[A-Za-z0-9._-]{1,128}$/.test(sent) ? sent : uuid()
+
+/** The headers of every answer to the request with this id; `secure` where it came over https. */
+export const headersOf = (requestId: string, secure: boolean): Record<string, string> => ({
+  'X-Request-Id': requestId,
+  ...always,
+  ...(secure && { 'Strict-Transport-Security': 'max-age=31536000; includeSubDomains' }),
+})
+
+/** Gives the request its id, and the answer its headers. */
 export const headers: MiddlewareHandler<App> = async (c, next) => {
-  const sent = c.req.header('X-Request-Id')
-  const requestId = sent !== undefined && /^[A-Za-z0-9._-]{1,128}$/.test(sent) ? sent : uuid()
+  const requestId = requestIdOf(c.req.header('X-Request-Id'))
   c.set('requestId', requestId)
-  c.header('X-Request-Id', requestId)
-  for (const [name, value] of Object.entries(always)) c.header(name, value)
-  if (c.env.secure) c.header('Strict-Transport-Security', 'max-age=31536000; includeSubDomains')
+  for (const [name, value] of Object.entries(headersOf(requestId, c.env.secure))) c.header(name, value)
   await next()
 }
 

@@ -11,18 +11,21 @@ const asProblem = (error: Error): Problem => {
   return databaseProblem(error) ?? new Problem('internal', { cause: error })
 }
 
+/** A problem as RFC 9457 wants it written. */
+export const problemBody = ({ type, status, details: { detail, errors } }: Problem, requestId: string): string =>
+  JSON.stringify({
+    type: `/problems/${type}`,
+    title: problems[type][1],
+    status,
+    ...(detail && { detail }),
+    instance: requestId,
+    ...(errors && { errors }),
+  })
+
 /** Renders whatever was thrown. What is not a {@link Problem} is logged with its cause and answered with the request id alone. */
 export const renderProblem: ErrorHandler<App> = (error, c) => {
   const problem = asProblem(error)
-  const { detail, errors, headers } = problem.details
   if (problem.status >= 500) c.env.log.error({ requestId: c.var.requestId, err: problem.details.cause ?? error })
-  const body = {
-    type: `/problems/${problem.type}`,
-    title: problems[problem.type][1],
-    status: problem.status,
-    ...(detail && { detail }),
-    instance: c.var.requestId,
-    ...(errors && { errors }),
-  }
-  return c.body(JSON.stringify(body), problem.status, { ...headers, 'Content-Type': 'application/problem+json' })
+  const body = problemBody(problem, c.var.requestId)
+  return c.body(body, problem.status, { ...problem.details.headers, 'Content-Type': 'application/problem+json' })
 }
