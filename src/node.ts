@@ -1,3 +1,4 @@
+import type { Worker } from 'node:cluster'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { availableParallelism } from 'node:os'
@@ -10,7 +11,7 @@ import { nodeHasher } from './auth/passwords.node.ts'
 import { limited } from './auth/passwords.ts'
 import { users } from './auth/schema.ts'
 import { tokenKeys } from './auth/tokens.ts'
-import { ConfigError } from './config.ts'
+import { type Config, ConfigError } from './config.ts'
 import { close, connect } from './db/client.ts'
 import { drainable } from './http/drain.node.ts'
 import { jsonLog } from './http/log.ts'
@@ -28,14 +29,14 @@ const longest = 9500
 const slowest = 15 * 60_000
 const stalled = 60_000
 
-async function start() {
+/** Serves, alone or as one of several processes. */
+async function start(config: Config, worker?: Worker) {
   // Until there is something to finish.
   let stop = async () => process.exit(0)
   whenToldToStop(() => void stop().catch(refuseToStart))
 
-  const config = await configure(process.env)
   const say = (line: string) => process.stdout.write(`${line}\n`)
-  const log = jsonLog(config.LOG_LEVEL, say)
+  const log = jsonLog(config.LOG_LEVEL, say, worker ? { pid: process.pid } : {})
   const files = collected(await openFiles(config))
   const database = await openDatabase(config)
   const db = connect(database.url, { max: config.DATABASE_POOL_MAX })
@@ -47,7 +48,7 @@ async function start() {
       void audit.flush()
     }, 1000)
   })
-  const passwords = limited(withDjango(nodeHasher), availableParallelism())
+  const passwords = limited(withDjango(nodeHasher), Math.ceil(availableParallelism() / config.WEB_CONCURRENCY))
   const env = {
     config,
     db,
@@ -83,7 +84,7 @@ async function start() {
   const address = server.address()
   const port = typeof address === 'object' && address ? address.port : config.PORT
   if (config.NODE_ENV === 'production') log.info({ msg: 'listening', host: config.HOST, port })
-  else {
+  else if (worker === undefined || worker.id === 1) {
     const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`
     say(`The hospital API is at ${url}, its guide in README.md.`)
     if (database.embedded)
@@ -111,4 +112,12 @@ async function start() {
   }
 }
 
-await start().catch(refuseToStart)
+async function main() {
+  const config = await configure(process.env)
+  if (config.WEB_CONCURRENCY === 1) return start(config)
+  // Only loaded where it is used: alone, it would delay the first answer.
+  const { supervise, worker } = await import('./cluster.node.ts')
+  return worker ? start(config, worker) : supervise(config)
+}
+
+await main().catch(refuseToStart)

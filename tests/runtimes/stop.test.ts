@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, inject, it } from 'vitest'
+import { expect, inject, it, vi } from 'vitest'
 import { type Answer, patient } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'
 import { bytesOf, firstToken, isLast, lostOf, refusal, useUntilTold } from '../support/load.ts'
@@ -8,71 +8,68 @@ import { ownFolder, Program, until } from '../support/program.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { Connection } from '../support/socket.ts'
 
+// A load and a drain take their time on a machine with other work.
+vi.setConfig({ testTimeout: 90_000 })
+
 const folder = await ownFolder()
 const start = (name: string, more: Record<string, string> = {}) =>
   new Program('src/node.ts', { PORT: '0', DATA_DIR: join(folder, name), LOG_LEVEL: 'warn', ...more })
 const address = (node: Program) => node.said(/http:\/\/127\.0\.0\.1:\d+/)
-/** A load and a drain take their time on a machine with other work. */
-const slow = 90_000
 const times = <T>(count: number, make: () => Promise<T>) => Promise.all(Array.from({ length: count }, make))
 
-it(
-  'answers, under load, whatever was sent before it said that it closes, and keeps it',
-  async () => {
-    const database = await copyOf(inject('template'))
-    const node = start('load', { DATABASE_URL: database.url })
-    const url = await address(node)
-    const token = await firstToken(url)
-    const answers: Answer[] = []
-    const next = async (connection: Connection) => {
-      const answer = await connection.answer()
-      answers.push(answer)
-      return answer
-    }
-    const create = bytesOf('POST', '/api/patients', token, patient())
-    const list = bytesOf('GET', '/api/patients', token)
-    const half = create.length - 20
+it('answers, under load, whatever was sent before it said that it closes, and keeps it', async () => {
+  const database = await copyOf(inject('template'))
+  const node = start('load', { DATABASE_URL: database.url })
+  const url = await address(node)
+  const token = await firstToken(url)
+  const answers: Answer[] = []
+  const next = async (connection: Connection) => {
+    const answer = await connection.answer()
+    answers.push(answer)
+    return answer
+  }
+  const create = bytesOf('POST', '/api/patients', token, patient())
+  const list = bytesOf('GET', '/api/patients', token)
+  const half = create.length - 20
 
-    const busy = times(8, () => useUntilTold(url, token, answers))
-    const [idle, midway, lined, silent] = await Promise.all([
-      times(4, () => Connection.open(url)),
-      times(4, () => Connection.open(url)),
-      Connection.open(url),
-      Connection.open(url),
-    ])
-    for (const connection of idle) expect(isLast(await next(connection.send(list)))).toBe(false)
-    for (const connection of [...midway, lined]) connection.send(create.slice(0, half))
-    await until('a load', () => answers.length > 200)
+  const busy = times(8, () => useUntilTold(url, token, answers))
+  const [idle, midway, lined, silent] = await Promise.all([
+    times(4, () => Connection.open(url)),
+    times(4, () => Connection.open(url)),
+    Connection.open(url),
+    Connection.open(url),
+  ])
+  for (const connection of idle) expect(isLast(await next(connection.send(list)))).toBe(false)
+  for (const connection of [...midway, lined]) connection.send(create.slice(0, half))
+  await until('a load', () => answers.length > 200)
 
-    const before = performance.now()
-    node.kill('SIGTERM')
-    // What npm does too at Ctrl-C: it is no second demand.
-    node.kill('SIGINT')
-    await refusal(url)
-    for (const connection of midway) connection.send(create.slice(half))
-    lined.send(create.slice(half) + list + list)
-    const [probe, ...rest] = idle
-    expect((await probe?.send(bytesOf('GET', '/readyz', token)).answer())?.status).toBe(503)
-    for (const connection of rest) connection.send(list)
+  const before = performance.now()
+  node.kill('SIGTERM')
+  // What npm does too at Ctrl-C: it is no second demand.
+  node.kill('SIGINT')
+  await refusal(url)
+  for (const connection of midway) connection.send(create.slice(half))
+  lined.send(create.slice(half) + list + list)
+  const [probe, ...rest] = idle
+  expect((await probe?.send(bytesOf('GET', '/readyz', token)).answer())?.status).toBe(503)
+  for (const connection of rest) connection.send(list)
 
-    for (const connection of [...midway, ...rest]) expect(isLast(await next(connection))).toBe(true)
-    expect([isLast(await next(lined)), isLast(await next(lined)), isLast(await next(lined))]).toEqual([
-      false,
-      false,
-      true,
-    ])
-    await busy
-    await until('the silent connection to be closed', () => silent.ended)
-    expect(await node.exit()).toBe(0)
-    expect(performance.now() - before).toBeLessThan(10_000)
+  for (const connection of [...midway, ...rest]) expect(isLast(await next(connection))).toBe(true)
+  expect([isLast(await next(lined)), isLast(await next(lined)), isLast(await next(lined))]).toEqual([
+    false,
+    false,
+    true,
+  ])
+  await busy
+  await until('the silent connection to be closed', () => silent.ended)
+  expect(await node.exit()).toBe(0)
+  expect(performance.now() - before).toBeLessThan(10_000)
 
-    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 201]))
-    expect(await lostOf(database.url, answers)).toEqual([])
-    expect(node.output).not.toMatch(/"level":"error"/)
-    await database.stop()
-  },
-  slow,
-)
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 201]))
+  expect(await lostOf(database.url, answers)).toEqual([])
+  expect(node.output).not.toMatch(/"level":"error"/)
+  await database.stop()
+})
 
 it('ends at once at a second signal', async () => {
   // It has nothing to ask of a database.
@@ -92,29 +89,25 @@ it('ends at once at a second signal', async () => {
   connection.socket.destroy()
 })
 
-it(
-  'ends within ten seconds when the database has fallen silent',
-  async () => {
-    const database = await copyOf(inject('template'))
-    const proxy = await proxyTo(database.url)
-    const node = start('frozen', { DATABASE_URL: proxy.url })
-    const url = await address(node)
-    const token = await firstToken(url)
-    const connection = (await Connection.open(url)).send(bytesOf('GET', '/api/patients', token))
-    expect((await connection.answer()).status).toBe(200)
-    proxy.freeze()
-    connection.send(bytesOf('GET', '/api/patients', token))
-    const before = performance.now()
-    node.kill()
-    // It says that something was left undone: the request, and the row of the trail.
-    expect(await node.exit()).toBe(1)
-    expect(performance.now() - before).toBeLessThan(10_000)
-    expect(node.output).toContain('"msg":"stopped before all was finished"')
-    await proxy.close()
-    await database.stop()
-  },
-  slow,
-)
+it('ends within ten seconds when the database has fallen silent', async () => {
+  const database = await copyOf(inject('template'))
+  const proxy = await proxyTo(database.url)
+  const node = start('frozen', { DATABASE_URL: proxy.url })
+  const url = await address(node)
+  const token = await firstToken(url)
+  const connection = (await Connection.open(url)).send(bytesOf('GET', '/api/patients', token))
+  expect((await connection.answer()).status).toBe(200)
+  proxy.freeze()
+  connection.send(bytesOf('GET', '/api/patients', token))
+  const before = performance.now()
+  node.kill()
+  // It says that something was left undone: the request, and the row of the trail.
+  expect(await node.exit()).toBe(1)
+  expect(performance.now() - before).toBeLessThan(10_000)
+  expect(node.output).toContain('"msg":"stopped before all was finished"')
+  await proxy.close()
+  await database.stop()
+})
 
 it('ends in order while it is starting', async () => {
   const node = start('young')
