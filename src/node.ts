@@ -37,6 +37,11 @@ async function start(config: Config, worker?: Worker) {
 
   const say = (line: string) => process.stdout.write(`${line}\n`)
   const log = jsonLog(config.LOG_LEVEL, say, worker ? { pid: process.pid } : {})
+  // Node itself would print the error whole, and a database's holds what was written.
+  process.on('uncaughtException', (err) => {
+    log.error({ msg: 'ended by a fault of its own', err })
+    process.exit(1)
+  })
   const files = collected(await openFiles(config))
   const database = await openDatabase(config)
   const db = connect(database.url, { max: config.DATABASE_POOL_MAX })
@@ -81,6 +86,20 @@ async function start(config: Config, worker?: Worker) {
       : error
   })
 
+  /** Takes no more connections, finishes what is under way, writes the trail, and closes what it opened. */
+  stop = async () => {
+    setTimeout(() => {
+      log.error({ msg: 'stopped before all was finished' })
+      process.exit(1)
+    }, longest)
+    await connections.drain(patience)
+    clearTimeout(flushing)
+    await audit.flush()
+    await close(db, 1)
+    await database.stop()
+    return process.exit(0)
+  }
+
   const address = server.address()
   const port = typeof address === 'object' && address ? address.port : config.PORT
   if (config.NODE_ENV === 'production') log.info({ msg: 'listening', host: config.HOST, port })
@@ -95,20 +114,6 @@ async function start(config: Config, worker?: Worker) {
       .catch(() => [])
     if (accounts?.count === 0 && config.FIRST_USER_IS_ADMIN)
       say('The first account that registers becomes the administrator.')
-  }
-
-  /** Takes no more connections, finishes what is under way, writes the trail, and closes what it opened. */
-  stop = async () => {
-    setTimeout(() => {
-      log.error({ msg: 'stopped before all was finished' })
-      process.exit(1)
-    }, longest)
-    await connections.drain(patience)
-    clearTimeout(flushing)
-    await audit.flush()
-    await close(db, 1)
-    await database.stop()
-    return process.exit(0)
   }
 }
 

@@ -75,7 +75,9 @@ it('ends at once at a second signal', async () => {
   // It has nothing to ask of a database.
   const node = start('twice', { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' })
   const url = await address(node)
-  const connection = (await Connection.open(url)).send('POST /api/auth/login HTTP/1.1\r\n')
+  const connection = (await Connection.open(url)).send(bytesOf('GET', '/healthz', 'none'))
+  expect((await connection.answer()).status).toBe(200)
+  connection.send('POST /api/auth/login HTTP/1.1\r\n')
   node.kill()
   await refusal(url)
   const before = performance.now()
@@ -115,4 +117,14 @@ it('ends in order while it is starting', async () => {
   node.kill()
   expect(await node.exit()).toBe(0)
   expect(node.output).toBe('')
+})
+
+it('tells of a fault of its own no more than a log may know', async () => {
+  const fault = "Promise.reject(Object.assign(new Error('secret' + '-a'), { name: 'DrizzleQueryError' }))"
+  const program = `data:text/javascript,setInterval(() => process.listenerCount('uncaughtException') && (${fault}), 50)`
+  const settings = { PORT: '0', DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none', DATA_DIR: join(folder, 'fault') }
+  const node = new Program('--import', settings, [program, 'src/node.ts'])
+  expect(await node.exit()).toBe(1)
+  expect(node.output).toMatch(/"level":"error","msg":"ended by a fault of its own","err":\{"name":"DrizzleQueryError"/)
+  expect(node.output).not.toContain('secret-a')
 })
