@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, inject, it, vi } from 'vitest'
-import { type Answer, password, patient } from '../support/api.ts'
+import { type Answer, patient } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'
-import { bytesOf, firstToken, lostOf, refusal, useUntilTold } from '../support/load.ts'
+import { ada, bytesOf, firstToken, lostOf, refusal, useUntilTold } from '../support/load.ts'
 import { ownFolder, Program, send, until } from '../support/program.ts'
 import { Connection } from '../support/socket.ts'
 
@@ -20,7 +20,7 @@ const settings = {
   DATABASE_POOL_MAX: '3',
   WEB_CONCURRENCY: '2',
 }
-const ada = { email: 'ada@example.org', password }
+const signIn = { email: ada.email, password: ada.password }
 afterAll(() => database.stop())
 
 /** The processes that have begun to serve, in that order. */
@@ -36,7 +36,7 @@ async function startTwo(): Promise<{ node: Program; url: string; token: string }
   node = program
   const url = await program.said(/http:\/\/127\.0\.0\.1:\d+/)
   await until('two processes', () => serving(program).length === 2)
-  const signedIn = await send('POST', `${url}/api/auth/login`, ada)
+  const signedIn = await send('POST', `${url}/api/auth/login`, signIn)
   const token = signedIn.status === 200 ? signedIn.string('access') : await firstToken(url)
   return { node: program, url, token }
 }
@@ -66,7 +66,7 @@ describe('several processes on one port', () => {
   it('know within five seconds what another was told', async () => {
     const { node, url } = await startTwo()
     const [one, other] = await oneEach(node, url)
-    const access = (await send('POST', `${url}/api/auth/login`, ada)).string('access')
+    const access = (await send('POST', `${url}/api/auth/login`, signIn)).string('access')
     const me = bytesOf('GET', '/api/auth/me', access)
     for (const connection of [one, other]) expect((await connection.send(me).answer()).status).toBe(200)
     expect((await one.send(bytesOf('POST', '/api/auth/logout', access, {})).answer()).status).toBe(204)
@@ -128,6 +128,8 @@ describe('several processes on one port', () => {
     const create = bytesOf('POST', '/api/patients', token, patient())
     const connection = (await Connection.open(url)).send(create.slice(0, 200))
     node.kill('SIGKILL')
+    await until('its end', () => node.ended)
+    await refusal(url)
     // What is under way is finished; then all that print where it did have ended.
     connection.send(create.slice(200))
     expect((await connection.answer()).status).toBe(201)

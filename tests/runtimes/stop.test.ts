@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, inject, it, vi } from 'vitest'
 import { type Answer, patient } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'
-import { bytesOf, firstToken, isLast, lostOf, refusal, useUntilTold } from '../support/load.ts'
+import { ada, bytesOf, firstToken, isLast, lostOf, refusal, useUntilTold } from '../support/load.ts'
 import { ownFolder, Program, until } from '../support/program.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { Connection } from '../support/socket.ts'
@@ -68,6 +68,23 @@ it('answers, under load, whatever was sent before it said that it closes, and ke
   expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 201]))
   expect(await lostOf(database.url, answers)).toEqual([])
   expect(node.output).not.toMatch(/"level":"error"/)
+  await database.stop()
+})
+
+it('writes the last read into the trail before it ends', async () => {
+  const database = await copyOf(inject('template'))
+  const node = start('last', { DATABASE_URL: database.url })
+  const url = await address(node)
+  const connection = await Connection.open(url)
+  const ask = (...request: Parameters<typeof bytesOf>) => connection.send(bytesOf(...request)).answer()
+  const token = (await ask('POST', '/api/auth/register', 'none', ada)).string('access')
+  node.kill()
+  await refusal(url)
+  // With this connection, the last one closes: nothing else is left to wait for.
+  const read = await ask('GET', '/api/patients', token)
+  expect([read.status, isLast(read)]).toEqual([200, true])
+  expect(await node.exit()).toBe(0)
+  expect(await lostOf(database.url, [read])).toEqual([])
   await database.stop()
 })
 

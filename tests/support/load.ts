@@ -16,9 +16,11 @@ export function bytesOf(method: string, path: string, token: string, body?: unkn
 
 export const isLast = (answer: Answer): boolean => answer.headers.get('Connection') === 'close'
 
-/** Registers the first account, which is an administrator's, and tells its access token. */
+/** The first account, and so an administrator's. */
+export const ada = { name: 'Ada Admin', email: 'ada@example.org', password }
+
+/** Registers {@link ada}, and tells the access token. */
 export async function firstToken(url: string): Promise<string> {
-  const ada = { name: 'Ada Admin', email: 'ada@example.org', password }
   return (await send('POST', `${url}/api/auth/register`, ada)).string('access')
 }
 
