@@ -1,12 +1,13 @@
 import { defineConfig } from 'vitest/config'
 
-// Races need a server that runs statements at once; the embedded database runs one after the other.
+// Races need a server that runs statements at once; the embedded database runs one after the other. Most programs bring
+// the database with them.
 const onServer = process.env.TEST_DATABASE_URL !== undefined
 
 export default defineConfig({
   test: {
     include: ['tests/**/*.test.ts'],
-    exclude: onServer ? ['tests/runtimes/**'] : ['tests/races/**'],
+    exclude: onServer ? ['tests/runtimes/!(cluster|stop).test.ts'] : ['tests/races/**'],
     globalSetup: 'tests/support/database.ts',
     pool: 'forks',
     testTimeout: 30_000,

@@ -48,6 +48,7 @@ const Settings = z.object({
     z.string().refine(isDatabaseUrl, 'must be a URL such as postgres://user:password@host:5432/database'),
   ),
   DATABASE_POOL_MAX: whole(1, 200, 10),
+  WEB_CONCURRENCY: whole(1, 64, 1),
   REPORTS_DIR: optional(z.string()),
   S3_ENDPOINT: optional(z.url({ protocol: /^https?$/, error: 'must be the URL of an S3 store' })),
   S3_REGION: optional(z.string()),
@@ -95,6 +96,8 @@ export function readConfig(source: Record<string, unknown>, { keepsFiles = false
     faults.push(
       '  DATABASE_URL: is required in production, where the embedded database is not used: postgres://user:password@host:5432/database',
     )
+  if (Number(source.WEB_CONCURRENCY) > 1 && !source.DATABASE_URL)
+    faults.push('  WEB_CONCURRENCY: must be 1 without DATABASE_URL: the embedded database serves one process')
   const missing = s3.filter((name) => !source[name])
   if (missing.length < s3.length)
     for (const name of missing) faults.push(`  ${name}: is required where one of ${s3.join(', ')} is set`)

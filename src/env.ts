@@ -26,6 +26,8 @@ export type Env = {
   address: string
   /** Whether the client speaks https, as far as the entry can vouch for it. */
   secure: boolean
+  /** Whether the process is stopping, and only finishes what it was asked. */
+  draining: boolean
 }
 
 /** What every route has. `can()` sets the caller; a route that reads patients' data names them as the subject of its trail. */

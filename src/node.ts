@@ -1,7 +1,7 @@
+import type { Worker } from 'node:cluster'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { availableParallelism } from 'node:os'
-import { getRequestListener } from '@hono/node-server'
 import { count } from 'drizzle-orm'
 import { app } from './app.ts'
 import { auditLog } from './audit/record.ts'
@@ -11,24 +11,37 @@ import { nodeHasher } from './auth/passwords.node.ts'
 import { limited } from './auth/passwords.ts'
 import { users } from './auth/schema.ts'
 import { tokenKeys } from './auth/tokens.ts'
-import { ConfigError } from './config.ts'
+import { type Config, ConfigError } from './config.ts'
 import { close, connect } from './db/client.ts'
+import { drainable } from './http/drain.node.ts'
 import { jsonLog } from './http/log.ts'
+import { answerRequests } from './http/raw.node.ts'
 import { senderBehind } from './http/sender.ts'
 import { packageAssets } from './openapi/assets.node.ts'
 import { collected } from './reports/files.node.ts'
 import { configure, openDatabase, openFiles, refuseToStart } from './setup.ts'
+import { whenToldToStop } from './signals.node.ts'
 
-/** How long requests under way may take to finish when the process is told to stop, in ms. */
+/** When the process is told to stop: how long requests under way may take to finish, and all of it, in ms. */
 const patience = 7000
+const longest = 9500
 /** How long a request may take to arrive, in ms: 20 MiB at 25 KB/s. And how long without a byte of it or its answer. */
 const slowest = 15 * 60_000
 const stalled = 60_000
 
-async function start() {
-  const config = await configure(process.env)
+/** Serves, alone or as one of several processes. */
+async function start(config: Config, worker?: Worker) {
+  // Until there is something to finish.
+  let stop = async () => process.exit(0)
+  whenToldToStop(() => void stop().catch(refuseToStart))
+
   const say = (line: string) => process.stdout.write(`${line}\n`)
-  const log = jsonLog(config.LOG_LEVEL, say)
+  const log = jsonLog(config.LOG_LEVEL, say, worker ? { pid: process.pid } : {})
+  // Node itself would print the error whole, and a database's holds what was written.
+  process.on('uncaughtException', (err) => {
+    log.error({ msg: 'ended by a fault of its own', err })
+    process.exit(1)
+  })
   const files = collected(await openFiles(config))
   const database = await openDatabase(config)
   const db = connect(database.url, { max: config.DATABASE_POOL_MAX })
@@ -40,7 +53,7 @@ async function start() {
       void audit.flush()
     }, 1000)
   })
-  const passwords = limited(withDjango(nodeHasher), availableParallelism())
+  const passwords = limited(withDjango(nodeHasher), Math.ceil(availableParallelism() / config.WEB_CONCURRENCY))
   const env = {
     config,
     db,
@@ -52,13 +65,20 @@ async function start() {
     keys: await tokenKeys(config),
     sessions: new Sessions(),
   }
-  const senderOf = senderBehind(config.TRUST_PROXY)
 
-  const server = createServer(
-    { headersTimeout: 10_000, requestTimeout: slowest, keepAliveTimeout: 65_000 },
-    getRequestListener((request, { incoming }) => app.fetch(request, { ...env, ...senderOf(incoming) })),
-  )
+  const server = createServer({
+    headersTimeout: 10_000,
+    requestTimeout: slowest,
+    keepAliveTimeout: 65_000,
+    requireHostHeader: false,
+  })
   server.setTimeout(stalled)
+  const connections = drainable(server)
+  answerRequests(server, {
+    log,
+    senderOf: senderBehind(config.TRUST_PROXY),
+    fetch: (request, sender) => app.fetch(request, { ...env, ...sender, draining: connections.draining }),
+  })
   server.listen(config.PORT, config.HOST)
   await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
     throw error.code === 'EADDRINUSE'
@@ -66,10 +86,24 @@ async function start() {
       : error
   })
 
+  /** Takes no more connections, finishes what is under way, writes the trail, and closes what it opened. */
+  stop = async () => {
+    setTimeout(() => {
+      log.error({ msg: 'stopped before all was finished' })
+      process.exit(1)
+    }, longest)
+    await connections.drain(patience)
+    clearTimeout(flushing)
+    await audit.flush()
+    await close(db, 1)
+    await database.stop()
+    return process.exit(0)
+  }
+
   const address = server.address()
   const port = typeof address === 'object' && address ? address.port : config.PORT
   if (config.NODE_ENV === 'production') log.info({ msg: 'listening', host: config.HOST, port })
-  else {
+  else if (worker === undefined || worker.id === 1) {
     const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`
     say(`The hospital API is at ${url}, its guide in README.md.`)
     if (database.embedded)
@@ -81,22 +115,14 @@ async function start() {
     if (accounts?.count === 0 && config.FIRST_USER_IS_ADMIN)
       say('The first account that registers becomes the administrator.')
   }
-
-  /** Takes no more connections, finishes what is under way, writes the trail, and closes what it opened. */
-  async function stop() {
-    const closed = once(server, 'close')
-    server.close()
-    server.closeIdleConnections()
-    const cutOff = setTimeout(() => server.closeAllConnections(), patience)
-    await closed
-    clearTimeout(cutOff)
-    clearTimeout(flushing)
-    await audit.flush()
-    await close(db, 1)
-    await database.stop()
-    process.exit(0)
-  }
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop().catch(refuseToStart))
 }
 
-await start().catch(refuseToStart)
+async function main() {
+  const config = await configure(process.env)
+  if (config.WEB_CONCURRENCY === 1) return start(config)
+  // Only loaded where it is used: alone, it would delay the first answer.
+  const { supervise, worker } = await import('./cluster.node.ts')
+  return worker ? start(config, worker) : supervise(config)
+}
+
+await main().catch(refuseToStart)

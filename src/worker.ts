@@ -76,6 +76,7 @@ export default {
       audit,
       address: request.headers.get('CF-Connecting-IP') ?? '',
       secure: request.url.startsWith('https:'),
+      draining: false,
     }
     const response = await app.fetch(request, env, context)
     await discardBody(request, 32 * 1024 * 1024)

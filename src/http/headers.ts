@@ -12,18 +12,23 @@ const always = {
 /** What the API answers is for the one who asked: no cache keeps it. */
 const ofApi = { ...always, 'Cache-Control': 'no-store' }
 
+/** A request's id: the sender's where it is usable, else a new one. */
+export const requestIdOf = (sent: string | undefined): string =>
+  sent !== undefined && /^[A-Za-z0-9._-]{1,128}$/.test(sent) ? sent : newId()
+
+/** The headers of every answer to the request with this id; `secure` where it came over https. */
+export function headersOf(requestId: string, secure: boolean, path = ''): Record<string, string> {
+  const headers = { ...(path.startsWith('/api/') ? ofApi : always), 'X-Request-Id': requestId }
+  return secure ? { ...headers, 'Strict-Transport-Security': 'max-age=31536000; includeSubDomains' } : headers
+}
+
 /**
- * Gives the request its id, the sender's where it is usable, and the answer its id and its headers. A route may set one
- * of them otherwise; {@link answerJson} has set them all.
+ * Gives the request its id, the sender's where it is usable, and the answer its headers. A route may set one of them
+ * otherwise; `answerJson` has set them all.
  */
 export const headers: MiddlewareHandler<App> = async (c, next) => {
-  const sent = c.req.header('X-Request-Id')
-  const requestId = sent !== undefined && /^[A-Za-z0-9._-]{1,128}$/.test(sent) ? sent : newId()
-  const own: Record<string, string> = {
-    ...(c.req.path.startsWith('/api/') ? ofApi : always),
-    'X-Request-Id': requestId,
-  }
-  if (c.env.secure) own['Strict-Transport-Security'] = 'max-age=31536000; includeSubDomains'
+  const requestId = requestIdOf(c.req.header('X-Request-Id'))
+  const own = headersOf(requestId, c.env.secure, c.req.path)
   c.set('requestId', requestId)
   c.set('headers', own)
   await next()

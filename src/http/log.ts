@@ -32,8 +32,8 @@ const describe = (error: unknown): unknown => {
   }
 }
 
-/** Writes lines of at least `level` through `write`, each as one JSON object. */
-export function jsonLog(level: Level | 'silent', write: (line: string) => void): Log {
+/** Writes lines of at least `level` through `write`, each as one JSON object, with what `always` says of every one. */
+export function jsonLog(level: Level | 'silent', write: (line: string) => void, always: Line = {}): Log {
   const lowest = level === 'silent' ? levels.length : levels.indexOf(level)
   const line = (name: Level) => (entry: Line) => {
     if (levels.indexOf(name) < lowest) return
@@ -42,6 +42,7 @@ export function jsonLog(level: Level | 'silent', write: (line: string) => void):
       JSON.stringify({
         time: new Date().toISOString(),
         level: name,
+        ...always,
         ...rest,
         ...(err !== undefined && { err: describe(err) }),
       }),

@@ -8,6 +8,7 @@ export const problems = {
   'not-found': [404, 'Not found'],
   'method-not-allowed': [405, 'This method is not available here'],
   'not-acceptable': [406, 'Only application/json can be sent'],
+  'request-timeout': [408, 'The request did not arrive in time'],
   conflict: [409, 'This conflicts with what is stored'],
   overlap: [409, 'This time is taken'],
   duration: [409, 'An appointment takes from 5 minutes to 8 hours'],
@@ -18,8 +19,10 @@ export const problems = {
   'payload-too-large': [413, 'The body is too large'],
   'unsupported-media-type': [415, 'This type of content is not taken here'],
   'range-not-satisfiable': [416, 'The file ends before this range'],
+  'expectation-failed': [417, 'This expectation cannot be met'],
   'idempotency-mismatch': [422, 'This key was used for another request'],
   'too-many-requests': [429, 'Too many attempts'],
+  'headers-too-large': [431, 'The headers or the URL are too large'],
   internal: [500, 'Something went wrong on our side'],
   unavailable: [503, 'The service is not available just now'],
 } as const satisfies Record<string, readonly [ContentfulStatusCode, string]>

@@ -1,4 +1,4 @@
-import type { ErrorHandler } from 'hono'
+import type { Context, ErrorHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { databaseProblem } from '../db/failure.ts'
 import type { App } from '../env.ts'
@@ -11,18 +11,29 @@ const asProblem = (error: Error): Problem => {
   return databaseProblem(error) ?? new Problem('internal', { cause: error })
 }
 
-/** Renders whatever was thrown. What is not a {@link Problem} is logged with its cause and answered with the request id alone. */
+/** A problem as RFC 9457 wants it written. */
+export const problemBody = ({ type, status, details: { detail, errors } }: Problem, requestId: string): string =>
+  JSON.stringify({
+    type: `/problems/${type}`,
+    title: problems[type][1],
+    status,
+    ...(detail && { detail }),
+    instance: requestId,
+    ...(errors && { errors }),
+  })
+
+/** Logs a 5xx: with its cause where there is one, as a warning where it was meant. */
+function logFault(error: Error, problem: Problem, c: Context<App>): void {
+  const { requestId } = c.var
+  const err = problem.details.cause ?? (problem === error ? undefined : error)
+  if (err === undefined) c.env.log.warn({ requestId, msg: problem.message })
+  else c.env.log.error({ requestId, err })
+}
+
+/** Renders whatever was thrown. What is not a {@link Problem} is answered with the request id alone. */
 export const renderProblem: ErrorHandler<App> = (error, c) => {
   const problem = asProblem(error)
-  const { detail, errors, headers } = problem.details
-  if (problem.status >= 500) c.env.log.error({ requestId: c.var.requestId, err: problem.details.cause ?? error })
-  const body = {
-    type: `/problems/${problem.type}`,
-    title: problems[problem.type][1],
-    status: problem.status,
-    ...(detail && { detail }),
-    instance: c.var.requestId,
-    ...(errors && { errors }),
-  }
-  return c.body(JSON.stringify(body), problem.status, { ...headers, 'Content-Type': 'application/problem+json' })
+  if (problem.status >= 500) logFault(error, problem, c)
+  const body = problemBody(problem, c.var.requestId)
+  return c.body(body, problem.status, { ...problem.details.headers, 'Content-Type': 'application/problem+json' })
 }

@@ -14,7 +14,11 @@ export const allowedMethods = (app: Hono<App>) =>
     app,
     onMethodNotAllowed: (c, methods) => {
       const Allow = [...methods, 'OPTIONS'].join(', ')
-      if (c.req.method === 'OPTIONS') return c.body(null, 204, { Allow })
+      if (c.req.method === 'OPTIONS') {
+        // That of the 404 which this takes the place of.
+        c.header('Content-Type', undefined)
+        return c.body(null, 204, { Allow })
+      }
       return renderProblem(new Problem('method-not-allowed', { headers: { Allow } }), c)
     },
   })

@@ -51,10 +51,12 @@ export const operationRoutes = new Hono<App>()
     '/readyz',
     anyone({
       id: 'getReadiness',
-      summary: 'Say whether the database can be reached and is migrated',
+      summary: 'Say whether requests can be sent: the database is there and migrated, the process not stopping',
       answers: plain(Health),
     }),
     async (c) => {
+      if (c.env.draining)
+        throw new Problem('unavailable', { detail: 'This process is stopping.', headers: { 'Retry-After': '1' } })
       const [row] = await migrated(c.env.db).catch((cause: unknown) => {
         throw new Problem('unavailable', { cause, headers: { 'Retry-After': '1' } })
       })

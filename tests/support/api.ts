@@ -124,6 +124,7 @@ export class Api {
       audit: auditLog(db, log, () => {}),
       address: '192.0.2.1',
       secure: false,
+      draining: false,
     }
     return new Api(env, logged, folder)
   }

@@ -1,0 +1,60 @@
+import { once } from 'node:events'
+import type { Server, ServerResponse } from 'node:http'
+import { Server as NetServer, type Socket } from 'node:net'
+
+/** How long an idle connection is left open for a request that may be on its way, in ms. */
+const grace = 2000
+
+/**
+ * Lets `server` stop without failing a request: a client learns by `Connection: close` that it is to open another
+ * connection, and not by finding this one closed under what it sends. To be called before requests are listened to.
+ */
+export function drainable(server: Server) {
+  /** Every connection, with its newest answer. */
+  const connections = new Map<Socket, ServerResponse | undefined>()
+  let draining = false
+
+  server.on('connection', (socket) => {
+    connections.set(socket, undefined)
+    socket.once('close', () => connections.delete(socket))
+  })
+
+  server.on('request', ({ socket }, response) => {
+    if (draining) {
+      // Of requests sent one behind the other, the last answer closes.
+      const before = connections.get(socket)
+      if (before && !before.headersSent) before.shouldKeepAlive = true
+      response.shouldKeepAlive = false
+    }
+    connections.set(socket, response)
+  })
+
+  const closeIdle = () => {
+    server.closeIdleConnections()
+    // To Node, one on which nothing was ever asked is not idle.
+    for (const socket of connections.keys()) if (socket.bytesRead === 0) socket.destroy()
+  }
+
+  return {
+    /** Whether {@link drain} was called. */
+    get draining() {
+      return draining
+    },
+
+    /** Resolves when every connection has ended; those that have not after `patience` ms are cut. */
+    async drain(patience: number): Promise<void> {
+      draining = true
+      const closed = once(server, 'close')
+      // Not the HTTP server's own: that cuts idle connections at once.
+      NetServer.prototype.close.call(server)
+      const timers = [setTimeout(closeIdle, grace), setTimeout(() => server.closeAllConnections(), patience)]
+      for (const response of connections.values()) {
+        if (!response || response.writableFinished) continue
+        if (!response.headersSent) response.shouldKeepAlive = false
+        else response.once('close', () => timers.push(setTimeout(closeIdle, grace)))
+      }
+      await closed
+      timers.forEach(clearTimeout)
+    },
+  }
+}

@@ -1,0 +1,141 @@
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { getRequestListener, RequestError } from '@hono/node-server'
+import { headersOf, requestIdOf } from './headers.ts'
+import type { Log } from './log.ts'
+import { invalid, Problem, type ProblemType } from './problem.ts'
+import { problemBody } from './render.ts'
+
+/** How long a refused connection is still read, in ms: closed at once, it would take the answer with it. */
+const lingering = 1000
+
+/** What Node's own faults come to. Any other is a request that cannot be read. */
+const byCode: Record<string, ProblemType> = {
+  ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 'payload-too-large',
+  HPE_HEADER_OVERFLOW: 'headers-too-large',
+}
+const unreadable = () => invalid('', 'is not an HTTP/1.1 request that can be read', 'malformed')
+const badTarget = () => invalid('', 'asks for no URL that there can be: see its path and its Host', 'malformed')
+
+/** How often the request names a host. Of two, Node would take the first and a proxy the other (RFC 9112, section 3.2). */
+const hostsOf = ({ rawHeaders }: IncomingMessage) =>
+  rawHeaders.filter((name, index) => index % 2 === 0 && name.length === 4 && name.toLowerCase() === 'host').length
+
+/** A refusal, as the app would answer it. */
+function refusal(problem: Problem, sent: string | undefined, secure: boolean) {
+  const requestId = requestIdOf(sent)
+  const body = problemBody(problem, requestId)
+  const headers = {
+    ...headersOf(requestId, secure),
+    ...problem.details.headers,
+    'Cache-Control': 'no-store',
+    'Content-Type': 'application/problem+json',
+    'Content-Length': String(Buffer.byteLength(body)),
+  }
+  return { requestId, status: problem.status, headers, body }
+}
+
+type Sender = { address: string; secure: boolean }
+type Parts = {
+  log: Log
+  senderOf(incoming: Pick<IncomingMessage, 'headers' | 'socket'>): Sender
+  /** Answers a request that HTTP allows. */
+  fetch(request: Request, sender: Sender): Response | Promise<Response>
+}
+
+/**
+ * Lets `fetch` answer the requests of `server`, and answers with a problem what Node or the adapter would answer bare,
+ * or not at all. The server is to be made with `requireHostHeader: false`.
+ */
+export function answerRequests(server: Server, { log, senderOf, fetch }: Parts): void {
+  /** The newest answer of each connection. */
+  const newest = new WeakMap<Duplex, ServerResponse>()
+
+  const idOf = (incoming?: IncomingMessage) => incoming?.headers['x-request-id']?.toString()
+  const note = (requestId: string, status: number, code?: string) =>
+    log.info({ requestId, msg: 'refused before any route', status, code })
+
+  /** Refuses a request that was read. */
+  function refuse(incoming: IncomingMessage, outgoing: ServerResponse, problem: Problem): void {
+    if (outgoing.headersSent || outgoing.destroyed) return
+    const { requestId, status, headers, body } = refusal(problem, idOf(incoming), senderOf(incoming).secure)
+    note(requestId, status)
+    outgoing.writeHead(status, headers).end(body)
+  }
+
+  /** Refuses what is not to be read on: answers in plain bytes, and closes the connection. */
+  function refuseConnection(socket: Duplex, problem: Problem, code?: string, incoming?: IncomingMessage): void {
+    if (socket.writableEnded) return
+    if (!socket.writable) {
+      socket.destroy()
+      return
+    }
+    const secure = incoming !== undefined && senderOf(incoming).secure
+    const { requestId, status, headers, body } = refusal(problem, idOf(incoming), secure)
+    note(requestId, status, code)
+    const lines = Object.entries({ ...headers, Date: new Date().toUTCString(), Connection: 'close' })
+    const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')
+    socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head}\r\n${body}`)
+    socket.resume()
+    const cut = setTimeout(() => socket.destroy(), lingering)
+    socket.once('close', () => clearTimeout(cut))
+  }
+
+  const listener = getRequestListener((request, { incoming }) => fetch(request, senderOf(incoming)), {
+    // HTTP/1.0 may leave the host out.
+    hostname: 'localhost',
+    errorHandler(error) {
+      // A URL that the adapter cannot make: answered below, where the request is known.
+      if (error instanceof RequestError) return
+      log.error({ msg: 'the app did not answer', err: error })
+      const { status, headers, body } = refusal(new Problem('internal'), undefined, false)
+      return new Response(body, { status, headers })
+    },
+  })
+
+  server.on('request', (incoming, outgoing) => {
+    newest.set(incoming.socket, outgoing)
+    // HTTP/0.9, to Node: a line without a version.
+    if (incoming.httpVersionMajor !== 1) {
+      outgoing.shouldKeepAlive = false
+      refuse(incoming, outgoing, unreadable())
+      return
+    }
+    const hosts = hostsOf(incoming)
+    if (hosts > 1 || (hosts === 0 && incoming.httpVersion === '1.1')) {
+      refuse(incoming, outgoing, invalid('Host', 'must be there, and once', 'malformed'))
+      return
+    }
+    // The server as a whole (RFC 9110, section 9.3.7).
+    if (incoming.method === 'OPTIONS' && incoming.url === '*') incoming.url = '/'
+    void listener(incoming, outgoing).then(() => refuse(incoming, outgoing, badTarget()))
+  })
+
+  server.on('checkExpectation', (incoming, outgoing) => {
+    newest.set(incoming.socket, outgoing)
+    // Whether the body follows is not known, and so not where the next request begins.
+    outgoing.shouldKeepAlive = false
+    refuse(incoming, outgoing, new Problem('expectation-failed', { detail: 'Only 100-continue may be expected.' }))
+  })
+
+  server.on('connect', (incoming, socket) => {
+    socket.on('error', () => socket.destroy())
+    const headers = { Allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' }
+    refuseConnection(socket, new Problem('method-not-allowed', { headers }), undefined, incoming)
+  })
+
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    // Told again for each further piece of what was refused.
+    if (socket.writableEnded) return
+    const type = byCode[error.code ?? '']
+    const answer = () => refuseConnection(socket, type ? new Problem(type) : unreadable(), error.code)
+    const before = newest.get(socket)
+    if (!before || before.writableFinished) answer()
+    // The fault is behind a whole request, whose answer comes first.
+    else if (before.req.complete) before.once('close', answer)
+    else if (before.headersSent) socket.destroy()
+    else answer()
+  })
+}

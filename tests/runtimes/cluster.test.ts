@@ -1,0 +1,160 @@
+import { existsSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { afterAll, afterEach, describe, expect, inject, it, vi } from 'vitest'
+import { type Answer, patient } from '../support/api.ts'
+import { copyOf } from '../support/database.ts'
+import { ada, bytesOf, firstToken, lostOf, refusal, useUntilTold } from '../support/load.ts'
+import { ownFolder, Program, send, until } from '../support/program.ts'
+import { Connection } from '../support/socket.ts'
+
+// Each test starts three processes, which takes its time on a machine with other work.
+vi.setConfig({ testTimeout: 90_000 })
+
+const folder = await ownFolder()
+const database = await copyOf(inject('template'))
+const settings = {
+  PORT: '0',
+  DATA_DIR: join(folder, 'data'),
+  DATABASE_URL: database.url,
+  DATABASE_POOL_MAX: '3',
+  WEB_CONCURRENCY: '2',
+}
+const signIn = { email: ada.email, password: ada.password }
+afterAll(() => database.stop())
+
+/** The processes that have begun to serve, in that order. */
+const serving = ({ output }: Program) =>
+  [...output.matchAll(/"msg":"a process serves","worker":(\d+)/g)].map(([, pid]) => Number(pid))
+
+let node: Program | undefined
+afterEach(() => node?.kill('SIGKILL'))
+
+/** Starts two processes; and tells their address and an administrator's token. */
+async function startTwo(): Promise<{ node: Program; url: string; token: string }> {
+  const program = new Program('src/node.ts', settings)
+  node = program
+  const url = await program.said(/http:\/\/127\.0\.0\.1:\d+/)
+  await until('two processes', () => serving(program).length === 2)
+  const signedIn = await send('POST', `${url}/api/auth/login`, signIn)
+  const token = signedIn.status === 200 ? signedIn.string('access') : await firstToken(url)
+  return { node: program, url, token }
+}
+
+/** Which process gave an answer, as the log tells. */
+function processOf({ output }: Program, answer: Answer): number {
+  const [, pid] = new RegExp(`"pid":(\\d+),"requestId":"${answer.headers.get('X-Request-Id')}"`).exec(output) ?? []
+  return Number(pid)
+}
+
+/** One connection to each of two processes. */
+async function oneEach(program: Program, url: string): Promise<[Connection, Connection]> {
+  const found = new Map<number, Connection>()
+  await until('a connection to each', async () => {
+    const connection = await Connection.open(url)
+    const answer = await connection.send(bytesOf('GET', '/healthz', 'none')).answer()
+    await until('the log', () => processOf(program, answer) > 0)
+    found.set(processOf(program, answer), connection)
+    return found.size === 2
+  })
+  const [one, other] = [...found.values()]
+  if (!one || !other) throw new Error('two connections were counted')
+  return [one, other]
+}
+
+describe('several processes on one port', () => {
+  it('know within five seconds what another was told', async () => {
+    const { node, url } = await startTwo()
+    const [one, other] = await oneEach(node, url)
+    const access = (await send('POST', `${url}/api/auth/login`, signIn)).string('access')
+    const me = bytesOf('GET', '/api/auth/me', access)
+    for (const connection of [one, other]) expect((await connection.send(me).answer()).status).toBe(200)
+    expect((await one.send(bytesOf('POST', '/api/auth/logout', access, {})).answer()).status).toBe(204)
+    expect((await one.send(me).answer()).status).toBe(401)
+    // Five, and the time that a request takes.
+    await until('the other to know', async () => (await other.send(me).answer()).status === 401, 7)
+  })
+
+  it('lose nothing that was acknowledged when one is killed, and are two again', async () => {
+    const { node, url, token } = await startTwo()
+    const [, victim = 0] = serving(node)
+    const answers: Answer[] = []
+    const load = Array.from({ length: 8 }, () =>
+      useUntilTold(url, token, answers).then(
+        () => 'told',
+        () => 'cut',
+      ),
+    )
+    await until('a load', () => answers.length > 100)
+    process.kill(victim, 'SIGKILL')
+    await until('another', () => serving(node).length === 3)
+    const before = answers.length
+    await until('the load to go on', () => answers.length > before + 100)
+    node.kill()
+    expect(new Set(await Promise.all(load))).toEqual(new Set(['told', 'cut']))
+    expect(await node.exit()).toBe(0)
+    // What a process has read, and not yet written into the trail, dies with it.
+    expect(
+      await lostOf(
+        database.url,
+        answers.filter(({ status }) => status === 201),
+      ),
+    ).toEqual([])
+    expect(node.output).toMatch(/"level":"error".*"msg":"a process died, another is started"/)
+  })
+
+  it('stop without failing a request, and with all of the trail', async () => {
+    const { node, url, token } = await startTwo()
+    const answers: Answer[] = []
+    const load = Promise.all(Array.from({ length: 8 }, () => useUntilTold(url, token, answers)))
+    await until('a load', () => answers.length > 200)
+    const pids = new Set(answers.map((answer) => processOf(node, answer)))
+    expect([...pids].sort()).toEqual(serving(node).sort())
+    const before = performance.now()
+    node.kill()
+    // As systemd does, which signals to all.
+    for (const pid of pids) process.kill(pid, 'SIGTERM')
+    await refusal(url)
+    await load
+    expect(await node.exit()).toBe(0)
+    expect(performance.now() - before).toBeLessThan(10_500)
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 201]))
+    expect(await lostOf(database.url, answers)).toEqual([])
+    expect(node.output).not.toMatch(/"level":"(error|warn)"/)
+  })
+
+  it('do not outlive the one that watches over them', async () => {
+    const { node, url, token } = await startTwo()
+    const create = bytesOf('POST', '/api/patients', token, patient())
+    const connection = (await Connection.open(url)).send(create.slice(0, 200))
+    node.kill('SIGKILL')
+    await until('its end', () => node.ended)
+    await refusal(url)
+    // What is under way is finished; then all that print where it did have ended.
+    connection.send(create.slice(200))
+    expect((await connection.answer()).status).toBe(201)
+    expect(await node.exit()).toBe(null)
+  })
+})
+
+describe('several processes that cannot start', () => {
+  it('say why, once, and leave nothing running', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    await until('a port', () => other.listening)
+    const taken = other.address()
+    const port = typeof taken === 'object' ? String(taken?.port) : ''
+    node = new Program('src/node.ts', { ...settings, PORT: port })
+    expect(await node.exit()).toBe(1)
+    expect(node.output.trim()).toBe(`Port ${port} of 127.0.0.1 is taken: stop what uses it, or set PORT.`)
+    other.close()
+  })
+
+  it('name the settings at fault once, and one of them is a database of one process', async () => {
+    const { DATABASE_URL: _, ...rest } = settings
+    node = new Program('src/node.ts', { ...rest, DATA_DIR: join(folder, 'none'), PORT: 'secret-a' })
+    expect(await node.exit()).toBe(1)
+    expect(node.output.match(/^ {2}\w+/gm)).toEqual(['  PORT', '  WEB_CONCURRENCY'])
+    expect(node.output).not.toContain('secret-a')
+    expect(existsSync(join(folder, 'none', 'postgres'))).toBe(false)
+  })
+})

@@ -1,0 +1,147 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, inject, it, vi } from 'vitest'
+import { type Answer, patient } from '../support/api.ts'
+import { copyOf } from '../support/database.ts'
+import { ada, bytesOf, firstToken, isLast, lostOf, refusal, useUntilTold } from '../support/load.ts'
+import { ownFolder, Program, until } from '../support/program.ts'
+import { proxyTo } from '../support/proxy.ts'
+import { Connection } from '../support/socket.ts'
+
+// A load and a drain take their time on a machine with other work.
+vi.setConfig({ testTimeout: 90_000 })
+
+const folder = await ownFolder()
+const start = (name: string, more: Record<string, string> = {}) =>
+  new Program('src/node.ts', { PORT: '0', DATA_DIR: join(folder, name), LOG_LEVEL: 'warn', ...more })
+const address = (node: Program) => node.said(/http:\/\/127\.0\.0\.1:\d+/)
+const times = <T>(count: number, make: () => Promise<T>) => Promise.all(Array.from({ length: count }, make))
+
+it('answers, under load, whatever was sent before it said that it closes, and keeps it', async () => {
+  const database = await copyOf(inject('template'))
+  const node = start('load', { DATABASE_URL: database.url })
+  const url = await address(node)
+  const token = await firstToken(url)
+  const answers: Answer[] = []
+  const next = async (connection: Connection) => {
+    const answer = await connection.answer()
+    answers.push(answer)
+    return answer
+  }
+  const create = bytesOf('POST', '/api/patients', token, patient())
+  const list = bytesOf('GET', '/api/patients', token)
+  const half = create.length - 20
+
+  const busy = times(8, () => useUntilTold(url, token, answers))
+  const [idle, midway, lined, silent] = await Promise.all([
+    times(4, () => Connection.open(url)),
+    times(4, () => Connection.open(url)),
+    Connection.open(url),
+    Connection.open(url),
+  ])
+  for (const connection of idle) expect(isLast(await next(connection.send(list)))).toBe(false)
+  for (const connection of [...midway, lined]) connection.send(create.slice(0, half))
+  await until('a load', () => answers.length > 200)
+
+  const before = performance.now()
+  node.kill('SIGTERM')
+  // What npm does too at Ctrl-C: it is no second demand.
+  node.kill('SIGINT')
+  await refusal(url)
+  for (const connection of midway) connection.send(create.slice(half))
+  lined.send(create.slice(half) + list + list)
+  const [probe, ...rest] = idle
+  expect((await probe?.send(bytesOf('GET', '/readyz', token)).answer())?.status).toBe(503)
+  for (const connection of rest) connection.send(list)
+
+  for (const connection of [...midway, ...rest]) expect(isLast(await next(connection))).toBe(true)
+  expect([isLast(await next(lined)), isLast(await next(lined)), isLast(await next(lined))]).toEqual([
+    false,
+    false,
+    true,
+  ])
+  await busy
+  await until('the silent connection to be closed', () => silent.ended)
+  expect(await node.exit()).toBe(0)
+  expect(performance.now() - before).toBeLessThan(10_000)
+
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 201]))
+  expect(await lostOf(database.url, answers)).toEqual([])
+  expect(node.output).not.toMatch(/"level":"error"/)
+  await database.stop()
+})
+
+it('writes the last read into the trail before it ends', async () => {
+  const database = await copyOf(inject('template'))
+  const node = start('last', { DATABASE_URL: database.url })
+  const url = await address(node)
+  const connection = await Connection.open(url)
+  const ask = (...request: Parameters<typeof bytesOf>) => connection.send(bytesOf(...request)).answer()
+  const token = (await ask('POST', '/api/auth/register', 'none', ada)).string('access')
+  node.kill()
+  await refusal(url)
+  // With this connection, the last one closes: nothing else is left to wait for.
+  const read = await ask('GET', '/api/patients', token)
+  expect([read.status, isLast(read)]).toEqual([200, true])
+  expect(await node.exit()).toBe(0)
+  expect(await lostOf(database.url, [read])).toEqual([])
+  await database.stop()
+})
+
+it('ends at once at a second signal', async () => {
+  // It has nothing to ask of a database.
+  const node = start('twice', { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' })
+  const url = await address(node)
+  const connection = (await Connection.open(url)).send(bytesOf('GET', '/healthz', 'none'))
+  expect((await connection.answer()).status).toBe(200)
+  connection.send('POST /api/auth/login HTTP/1.1\r\n')
+  node.kill()
+  await refusal(url)
+  const before = performance.now()
+  await until('the end', () => {
+    node.kill()
+    return node.ended
+  })
+  expect(await node.exit()).toBe(1)
+  // Requests under way have seven seconds.
+  expect(performance.now() - before).toBeLessThan(5000)
+  connection.socket.destroy()
+})
+
+it('ends within ten seconds when the database has fallen silent', async () => {
+  const database = await copyOf(inject('template'))
+  const proxy = await proxyTo(database.url)
+  const node = start('frozen', { DATABASE_URL: proxy.url })
+  const url = await address(node)
+  const token = await firstToken(url)
+  const connection = (await Connection.open(url)).send(bytesOf('GET', '/api/patients', token))
+  expect((await connection.answer()).status).toBe(200)
+  proxy.freeze()
+  connection.send(bytesOf('GET', '/api/patients', token))
+  const before = performance.now()
+  node.kill()
+  // It says that something was left undone: the request, and the row of the trail.
+  expect(await node.exit()).toBe(1)
+  expect(performance.now() - before).toBeLessThan(10_000)
+  expect(node.output).toContain('"msg":"stopped before all was finished"')
+  await proxy.close()
+  await database.stop()
+})
+
+it('ends in order while it is starting', async () => {
+  const node = start('young')
+  await until('the start', () => existsSync(join(folder, 'young', 'lock')))
+  node.kill()
+  expect(await node.exit()).toBe(0)
+  expect(node.output).toBe('')
+})
+
+it('tells of a fault of its own no more than a log may know', async () => {
+  const fault = "Promise.reject(Object.assign(new Error('secret' + '-a'), { name: 'DrizzleQueryError' }))"
+  const program = `data:text/javascript,setInterval(() => process.listenerCount('uncaughtException') && (${fault}), 50)`
+  const settings = { PORT: '0', DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none', DATA_DIR: join(folder, 'fault') }
+  const node = new Program('--import', settings, [program, 'src/node.ts'])
+  expect(await node.exit()).toBe(1)
+  expect(node.output).toMatch(/"level":"error","msg":"ended by a fault of its own","err":\{"name":"DrizzleQueryError"/)
+  expect(node.output).not.toContain('secret-a')
+})
