@@ -5,11 +5,13 @@ export type Db = PostgresJsDatabase & { $client: postgres.Sql }
 
 /**
  * A pool of at most `max` connections to the PostgreSQL server at `url`. It connects when first used.
- * Types are not looked up: the few array columns there are, are read by Drizzle.
+ * Types are not looked up: the few array columns there are, are read by Drizzle. `prepare: false` where statements of one
+ * transaction may reach another connection than those of the next, as behind PgBouncer.
  */
-export function connect(url: string, { max }: { max: number }): Db {
+export function connect(url: string, { max, prepare = true }: { max: number; prepare?: boolean }): Db {
   const client = postgres(url, {
     max,
+    prepare,
     fetch_types: false,
     connect_timeout: 5,
     idle_timeout: 60,
