@@ -87,11 +87,11 @@ describe('compose.yaml', () => {
   it('sets only settings that there are, and holds no secret', () => {
     const known = new Set(read('README.md').match(/`[A-Z0-9_]+`/g))
     const set = [...compose.matchAll(/^ +([A-Z0-9_]+): (.*)$/gm)].map(([, name = '', value = '']) => ({ name, value }))
-    const settings = set.filter(({ name }) => !/^(POSTGRES|DATABASE)_PASSWORD$/.test(name))
+    const settings = set.filter(({ name }) => !/^(POSTGRES|DATABASE|DATABASE_API)_PASSWORD$/.test(name))
     expect(settings.map(({ name }) => name).filter((name) => !known.has(`\`${name}\``))).toEqual([])
     const secrets = set.filter(({ name }) => /_PASSWORD$|^JWT_SECRET$/.test(name))
     expect(secrets.filter(({ name, value }) => !value.startsWith(`\${${name}:?`))).toEqual([])
-    expect(secrets).toHaveLength(3)
+    expect(secrets).toHaveLength(4)
   })
 })
 
