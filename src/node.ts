@@ -44,7 +44,7 @@ async function start(config: Config, worker?: Worker) {
   })
   const files = collected(await openFiles(config))
   const database = await openDatabase(config)
-  const db = connect(database.url, { max: config.DATABASE_POOL_MAX })
+  const db = connect(database.url, { max: config.DATABASE_POOL_MAX, prepare: config.DATABASE_PREPARE })
 
   let flushing: NodeJS.Timeout | undefined
   const audit = auditLog(db, log, () => {

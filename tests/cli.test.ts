@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { eq, sql } from 'drizzle-orm'
 import { describe, expect, inject, it } from 'vitest'
 import { appointments } from '../src/appointments/schema.ts'
@@ -45,6 +47,25 @@ describe('npm run db:migrate', () => {
   it('says in a sentence what it cannot reach', async () => {
     const { code, output } = await command('migrate', withSecret('postgres://127.0.0.1:1/hospital'))
     expect([code, output]).toEqual([1, 'Cannot reach the database hospital at 127.0.0.1:1 (ECONNREFUSED).'])
+  })
+
+  it('says in a sentence that TLS failed', async () => {
+    const server = createServer((socket) => {
+      // Yes to TLS, and then something else.
+      socket.once('data', () =>
+        socket.write('S', () => socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request'))),
+      )
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    const port = typeof address === 'object' ? address?.port : 0
+    const { code, output } = await command(
+      'migrate',
+      withSecret(`postgres://127.0.0.1:${port}/hospital?sslmode=require`),
+    )
+    server.close()
+    expect(code).toBe(1)
+    expect(output).toMatch(/^No TLS with the database hospital at 127\.0\.0\.1:\d+ \(ERR_SSL_\w+\): is its certificate/)
   })
 
   it('names the settings at fault', async () => {

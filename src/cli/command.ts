@@ -46,7 +46,7 @@ export async function withDatabase<T>(config: Config, work: (database: Database)
   const { url, applied, joined, stop } = await openDatabase(config, { share: true }).catch((error: unknown) => {
     throw CommandError.of(error, name)
   })
-  const db = connect(url, { max: 1 })
+  const db = connect(url, { max: 1, prepare: config.DATABASE_PREPARE })
   const losing = new AbortController()
   const watch = setInterval(async () => {
     if (!joined || losing.signal.aborted || (await listens(url))) return

@@ -1,6 +1,7 @@
 import { DrizzleQueryError } from 'drizzle-orm'
 import postgres from 'postgres'
 import { ConfigError } from '../config.ts'
+import { tlsFailed } from '../db/failure.ts'
 
 /** Ends a command with a sentence for whoever ran it. */
 export class CommandError extends Error {
@@ -18,7 +19,7 @@ export class CommandError extends Error {
     const cause = causeOf(error)
     const code = codeOf(cause)
     if (!code || !(cause instanceof Error)) return error
-    if (!(cause instanceof postgres.PostgresError || unreachable.test(code))) return error
+    if (!(cause instanceof postgres.PostgresError || unreachable.test(code) || tlsFailed.test(code))) return error
     return new CommandError(meaning(code, cause.message, database), { code, cause })
   }
 
@@ -37,6 +38,7 @@ const codeOf = (error: unknown) =>
 
 function meaning(code: string, message: string, database: string): string {
   if (unreachable.test(code)) return `Cannot reach ${database} (${code}).`
+  if (tlsFailed.test(code)) return `No TLS with ${database} (${code}): is its certificate one that Node trusts?`
   switch (code) {
     case '28000':
     case '28P01':

@@ -11,11 +11,13 @@ const rawJson = { to: 114, from: [114, 3802], serialize: String, parse: (text: s
 
 /**
  * A pool of at most `max` connections to the PostgreSQL server at `url`. It connects when first used.
- * Types are not looked up: the few array columns there are, are read by Drizzle.
+ * Types are not looked up: the few array columns there are, are read by Drizzle. `prepare: false` where statements of one
+ * transaction may reach another connection than those of the next, as behind PgBouncer.
  */
-export function connect(url: string, { max }: { max: number }): Pool {
+export function connect(url: string, { max, prepare = true }: { max: number; prepare?: boolean }): Pool {
   const client = postgres(url, {
     max,
+    prepare,
     fetch_types: false,
     connect_timeout: 5,
     idle_timeout: 60,

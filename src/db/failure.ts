@@ -27,6 +27,10 @@ const unavailable = (cause: unknown) => new Problem('unavailable', { cause, head
 /** SQLSTATE classes and codes, and the driver's own codes, that mean "not now" and not "never". */
 const passing =
   /^(08...|53...|25P03|57P0.|57014|40001|40P01|CONNECT\w*|E(CONN\w+|PIPE|HOSTUNREACH|TIMEDOUT|AI_AGAIN|NOTFOUND))$/
+/** The server does not let us in: its role or password was changed. */
+const shutOut = /^28...$/
+/** No TLS with the server: its certificate has ended, say, or is of nobody whom Node trusts (Node, `tls`). */
+export const tlsFailed = /^(\w*CERT\w*|UNABLE_TO_\w+|ERR_(TLS|SSL)_\w+)$/
 /** Data that a column cannot hold (PostgreSQL, appendix A, class 22) and that validation let through. */
 const unstorable = /^22...$/
 
@@ -53,7 +57,8 @@ export function databaseProblem(error: unknown): Problem | undefined {
   const failure = codeOf(error)
   if (!failure) return undefined
   if (failure.constraint && constraints[failure.constraint]) return constraints[failure.constraint]?.()
-  if (passing.test(failure.code)) return unavailable(causeWithoutQuery(error))
+  if ([passing, shutOut, tlsFailed].some((codes) => codes.test(failure.code)))
+    return unavailable(causeWithoutQuery(error))
   if (unstorable.test(failure.code)) return invalid('', 'holds a value that cannot be stored', 'unstorable')
   return new Problem('internal', { cause: causeWithoutQuery(error) })
 }

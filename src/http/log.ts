@@ -1,3 +1,4 @@
+import { DrizzleQueryError } from 'drizzle-orm'
 import type { MiddlewareHandler } from 'hono'
 import { routePath } from 'hono/route'
 import type { App } from '../env.ts'
@@ -13,7 +14,7 @@ export type Log = Record<Level, (line: Line) => void>
  */
 const describe = (error: unknown): unknown => {
   if (!(error instanceof Error)) return typeof error
-  const fromDatabase = error.name === 'PostgresError' || error.name === 'DrizzleQueryError'
+  const fromDatabase = error.name === 'PostgresError' || error instanceof DrizzleQueryError
   const { code, constraint_name, table_name, routine }: Error & { [key: string]: unknown } = Object.assign(error)
   const stack = fromDatabase
     ? error.stack
