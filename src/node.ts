@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os'
 import { getRequestListener } from '@hono/node-server'
 import { count } from 'drizzle-orm'
 import { app } from './app.ts'
-import { auditLog } from './audit/record.ts'
+import { auditLog, lastFlush } from './audit/record.ts'
 import { Sessions } from './auth/authenticate.ts'
 import { withDjango } from './auth/passwords.django.ts'
 import { nodeHasher } from './auth/passwords.node.ts'
@@ -31,7 +31,7 @@ async function start() {
   const log = jsonLog(config.LOG_LEVEL, say)
   const files = collected(await openFiles(config))
   const database = await openDatabase(config)
-  const db = connect(database.url, { max: config.DATABASE_POOL_MAX })
+  const db = connect(database.url, { max: config.DATABASE_POOL_MAX, timeout: config.DATABASE_TIMEOUT_MS })
 
   let flushing: NodeJS.Timeout | undefined
   const audit = auditLog(db, log, () => {
@@ -91,7 +91,7 @@ async function start() {
     await closed
     clearTimeout(cutOff)
     clearTimeout(flushing)
-    await audit.flush()
+    await lastFlush(audit, log)
     await close(db, 1)
     await database.stop()
     process.exit(0)

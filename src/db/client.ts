@@ -1,23 +1,60 @@
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
+import { Pool, type PoolUse } from './pool.ts'
+import { supervised } from './supervised.ts'
 
 export type Db = PostgresJsDatabase & { $client: postgres.Sql }
+
+type Options = {
+  /** Connections at most. */
+  max: number
+  /** How long a statement may run, in ms. None: as long as it likes, for commands and migrations. */
+  timeout?: number
+  /** Whether the server is told to stop statements and transactions itself. Hyperdrive takes no such parameters. */
+  tellServer?: boolean
+}
+
+/** How long a call may wait for a connection, in ms. */
+const wait = 1000
+/** How long a server that is told to stop a statement may take to say so, in ms. */
+const slack = 500
+/** How long a transaction may rest between its statements, in ms. Ends those whose process cannot be reached any more. */
+const rest = 30_000
+
+const pools = new WeakMap<Db, Pool>()
 
 /**
  * A pool of at most `max` connections to the PostgreSQL server at `url`. It connects when first used.
  * Types are not looked up: the few array columns there are, are read by Drizzle.
  */
-export function connect(url: string, { max }: { max: number }): Db {
-  const client = postgres(url, {
-    max,
-    fetch_types: false,
-    connect_timeout: 5,
-    idle_timeout: 60,
-    connection: { application_name: 'hospital-api' },
-    onnotice: () => {},
-  })
-  return drizzle(client)
+export function connect(url: string, { max, timeout, tellServer = true }: Options): Db {
+  const open = (before?: postgres.Sql) => {
+    const client = postgres(url, {
+      max,
+      fetch_types: false,
+      connect_timeout: timeout ? timeout / 2000 : 5,
+      idle_timeout: 60,
+      backoff: () => 0.25,
+      connection: {
+        application_name: 'hospital-api',
+        ...(timeout && tellServer && { statement_timeout: timeout, idle_in_transaction_session_timeout: rest }),
+      },
+      onnotice: () => {},
+    })
+    // How Drizzle wants values is set once, on the first.
+    Object.assign(client.options.parsers, before?.options.parsers)
+    Object.assign(client.options.serializers, before?.options.serializers)
+    return client
+  }
+  if (!timeout) return drizzle(open())
+  const pool = new Pool(open, { max, wait, silence: timeout + slack, total: timeout + wait })
+  const db = drizzle(supervised(pool))
+  pools.set(db, pool)
+  return db
 }
+
+/** What the pool of a `db` is at; undefined where it was made without a timeout. */
+export const poolOf = (db: Db): PoolUse | undefined => pools.get(db)?.use
 
 /** Lets queries under way finish, for at most `seconds`, then closes. The driver alone may wait for ever. */
 export async function close(db: Db, seconds = 5): Promise<void> {
