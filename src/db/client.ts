@@ -1,6 +1,6 @@
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
-import { Pool, type PoolUse } from './pool.ts'
+import { Connections, type PoolUse } from './connections.ts'
 import { supervised } from './supervised.ts'
 
 export type Db = PostgresJsDatabase & { $client: postgres.Sql }
@@ -21,7 +21,7 @@ const slack = 500
 /** How long a transaction may rest between its statements, in ms. Ends those whose process cannot be reached any more. */
 const rest = 30_000
 
-const pools = new WeakMap<Db, Pool>()
+const pools = new WeakMap<Db, Connections>()
 
 /**
  * A pool of at most `max` connections to the PostgreSQL server at `url`. It connects when first used.
@@ -47,9 +47,9 @@ export function connect(url: string, { max, timeout, tellServer = true }: Option
     return client
   }
   if (!timeout) return drizzle(open())
-  const pool = new Pool(open, { max, wait, silence: timeout + slack, total: timeout + wait })
-  const db = drizzle(supervised(pool))
-  pools.set(db, pool)
+  const connections = new Connections(open, { max, wait, silence: timeout + slack, total: timeout + wait })
+  const db = drizzle(supervised(connections))
+  pools.set(db, connections)
   return db
 }
 

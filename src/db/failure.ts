@@ -21,7 +21,7 @@ const constraints: Record<string, () => Problem> = {
 
 const unavailable = (cause: unknown) => new Problem('unavailable', { cause, headers: { 'Retry-After': '1' } })
 
-/** SQLSTATE classes and codes, and the codes of the driver and the pool, that mean "not now" and not "never". */
+/** SQLSTATE classes and codes, and those of the driver and of `connections.ts`, that mean "not now" and not "never". */
 const passing =
   /^(08...|53...|57P0.|57014|25P03|40001|40P01|DEADLINE|POOL_FULL|CONNECT\w*|E(CONN\w+|PIPE|HOSTUNREACH|TIMEDOUT|AI_AGAIN|NOTFOUND))$/
 /** Data that a column cannot hold (PostgreSQL, appendix A, class 22) and that validation let through. */

@@ -1,19 +1,22 @@
 import type postgres from 'postgres'
-import type { Call, Pool } from './pool.ts'
+import type { Call, Connections } from './connections.ts'
 
 type Parameters = postgres.ParameterOrJSON<never>[]
 type Asked = [text: string, parameters?: Parameters, options?: postgres.UnsafeQueryOptions]
 
-/** A statement as Drizzle uses the driver's: awaited for its rows as objects, or asked for them as arrays. */
+/** A statement as the driver's own: it runs once, when it is awaited, for its rows as objects or as arrays. */
 class Statement implements PromiseLike<unknown> {
   readonly #run: (asArrays: boolean) => Promise<unknown>
+  #asArrays = false
+  #rows: Promise<unknown> | undefined
 
   constructor(run: (asArrays: boolean) => Promise<unknown>) {
     this.#run = run
   }
 
-  values(): Promise<unknown> {
-    return this.#run(true)
+  values(): this {
+    this.#asArrays = true
+    return this
   }
 
   // biome-ignore lint/suspicious/noThenProperty: like the driver's, it runs when it is awaited.
@@ -21,7 +24,17 @@ class Statement implements PromiseLike<unknown> {
     done?: ((rows: unknown) => A | PromiseLike<A>) | null,
     failed?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return this.#run(false).then(done, failed)
+    // A moment later, so that `values` may still be asked for.
+    this.#rows ??= Promise.resolve().then(() => this.#run(this.#asArrays))
+    return this.#rows.then(done, failed)
+  }
+
+  catch<B>(failed: (error: unknown) => B | PromiseLike<B>): Promise<unknown> {
+    return this.then(null, failed)
+  }
+
+  finally(done: () => void): Promise<unknown> {
+    return this.then().finally(done)
   }
 }
 
@@ -31,18 +44,19 @@ const ask = (sql: postgres.ISql, asked: Asked, asArrays: boolean): PromiseLike<u
 }
 
 /**
- * The driver's client as Drizzle uses it, with each statement and transaction run by `pool`. Drizzle keeps it for as
+ * The driver's client as Drizzle uses it, with each statement and transaction run by `connections`. Drizzle keeps it for as
  * long as the process lives, so it outlives the connections.
  */
-export const supervised = (pool: Pool): postgres.Sql =>
-  new Proxy(pool.sql, {
+export const supervised = (connections: Connections): postgres.Sql =>
+  new Proxy(connections.sql, {
     get(_, key) {
       if (key === 'unsafe')
-        return (...asked: Asked) => new Statement((asArrays) => pool.run((sql) => ask(sql, asked, asArrays)))
+        return (...asked: Asked) => new Statement((asArrays) => connections.run((sql) => ask(sql, asked, asArrays)))
       if (key === 'begin')
-        return (work: Work) => pool.run((sql, call) => sql.begin((transaction) => doWithin(transaction, call, work)))
-      if (key === 'end') return (options?: { timeout?: number }) => pool.end(options)
-      return Reflect.get(pool.sql, key)
+        return (work: Work) =>
+          connections.run((sql, call) => sql.begin((transaction) => doWithin(transaction, call, work)), true)
+      if (key === 'end') return (options?: { timeout?: number }) => connections.end(options)
+      return Reflect.get(connections.sql, key)
     },
   })
 
@@ -55,12 +69,27 @@ async function doWithin(sql: postgres.TransactionSql, call: Call, work: Work): P
   call.onFailure = reject
   call.answered()
   try {
-    const result = await work(within(sql, call, failure))
-    if (call.failure !== undefined) throw call.failure
-    return result
+    return await outcomeOf(call, failure, work(within(sql, call, failure)))
   } finally {
     // The driver sends the end of the transaction now.
     call.asked()
+  }
+}
+
+/**
+ * What the work of a transaction or savepoint comes to, for the driver. Where the connection is lost it never comes to
+ * anything: the driver would send a rollback on the closed socket, which takes the process down.
+ */
+async function outcomeOf(call: Call, failure: Promise<never>, work: Promise<unknown>): Promise<unknown> {
+  try {
+    const result = await Promise.race([work, failure])
+    if (call.failure === undefined) return result
+    throw call.failure
+  } catch (error) {
+    // That the connection is lost shows in the statement before it shows in the transaction.
+    await new Promise((resolve) => setTimeout(resolve))
+    if (call.over) return new Promise(() => {})
+    throw error
   }
 }
 
@@ -76,7 +105,8 @@ const within = (transaction: postgres.TransactionSql, call: Call, failure: Promi
             const answer = Promise.resolve(ask(sql, asked, asArrays)).finally(() => call.answered())
             return Promise.race([answer, failure])
           })
-      if (key === 'savepoint') return (work: Work) => sql.savepoint((nested) => work(within(nested, call, failure)))
+      if (key === 'savepoint')
+        return (work: Work) => sql.savepoint((nested) => outcomeOf(call, failure, work(within(nested, call, failure))))
       return Reflect.get(sql, key)
     },
   })

@@ -1,14 +1,14 @@
 import type postgres from 'postgres'
 
-/** How many connections there may be, and how long a call may take, in ms. */
+/** How many connections there may be, and how long things may take, in ms. */
 export type Limits = {
   max: number
-  /** Until it has a connection. */
+  /** A call, until it is sent. */
   wait: number
-  /** Until the server, which is to give up sooner by itself, says anything at all. */
-  silence: number
-  /** In all, without the time that a transaction spends between its statements. */
+  /** A call in all, without the time that a transaction spends between its statements. */
   total: number
+  /** The server, which is to stop a statement sooner by itself, until it says anything at all. */
+  silence: number
 }
 
 /** What a pool is at: connections in use, calls that wait for one, and how many connections there may be. */
@@ -25,35 +25,41 @@ export class PoolError extends Error {
   }
 }
 
-/** The connections of one time. `proven` until it looks as if the server could not be reached. */
-type Generation = { sql: postgres.Sql; inUse: number; proven: boolean }
+/**
+ * The connections of one time. `load` is what runs on them; `proven` until it looks as if the server could not be
+ * reached; `silent` are the ticks since the server said something, while it owed answers.
+ */
+type Generation = { sql: postgres.Sql; load: number; proven: boolean; silent: number }
 
 /** A statement or a transaction, on its way. */
 export class Call {
+  /** Part of a {@link Generation}'s load. */
+  readonly load: number
   readonly start: (generation: Generation) => void
   readonly #reject: (error: unknown) => void
   generation: Generation | undefined
-  /** Answers that the server owes. */
+  /** Answers that the server owes, and the ticks in which it owed any. */
   owed = 1
-  /** Ticks in all, and those since the server last answered. */
   spent = 0
-  silent = 0
+  /** Why its caller was told that it failed. */
   failure: unknown
+  /** Whether the driver is done with it. */
+  over = false
   onFailure: ((error: unknown) => void) | undefined
 
-  constructor(start: (generation: Generation) => void, reject: (error: unknown) => void) {
+  constructor(load: number, start: (generation: Generation) => void, reject: (error: unknown) => void) {
+    this.load = load
     this.start = start
     this.#reject = reject
   }
 
   asked(): void {
-    if (this.owed === 0) this.silent = 0
     this.owed += 1
   }
 
   answered(): void {
-    this.silent = 0
     this.owed -= 1
+    if (this.generation) this.generation.silent = 0
   }
 
   fail(error: unknown): void {
@@ -67,17 +73,21 @@ export class Call {
 /** How often calls are looked at, in ms. Time is counted in these: while the process itself stands still, none passes. */
 const tick = 250
 const ticks = (ms: number) => Math.ceil(ms / tick)
+/** Statements that are sent ahead on one connection. PostgreSQL runs them one by one, but none waits for the network. */
+const ahead = 8
 /** Calls that may wait for each connection. */
 const queued = 100
-/** How long calls on a given-up connection's neighbours may take to finish, in s. */
+/** How many times its time an unanswered call may take until its connection is given up where others still answer. */
+const stuck = 3
+/** How long calls on connections that are given up may take to finish, in s. */
 const farewell = 1
 
 /**
- * Gives each call a connection of its own and an end in time. The driver does neither: it lines statements up behind
- * one another, and one on a dead connection never settles. A connection that stays silent is given up together with
- * its generation, and a new one is tried by one call at a time until it answers.
+ * Gives each call an end in time and not too many calls to the server. The driver does neither, and a statement on a
+ * dead connection never settles. Where the server stays silent its connections are given up, and new ones are tried by
+ * one call at a time until it answers.
  */
-export class Pool {
+export class Connections {
   readonly #open: (before: postgres.Sql | undefined) => postgres.Sql
   readonly #limits: Limits
   readonly #waiting = new Set<Call>()
@@ -89,7 +99,7 @@ export class Pool {
   constructor(open: (before: postgres.Sql | undefined) => postgres.Sql, limits: Limits) {
     this.#open = open
     this.#limits = limits
-    this.#current = { sql: open(undefined), inUse: 0, proven: true }
+    this.#current = { sql: open(undefined), load: 0, proven: true, silent: 0 }
   }
 
   get sql(): postgres.Sql {
@@ -97,26 +107,33 @@ export class Pool {
   }
 
   get use(): PoolUse {
-    return { inUse: this.#current.inUse, waiting: this.#waiting.size, max: this.#limits.max }
+    const { max } = this.#limits
+    const running = this.#running.size
+    return { inUse: Math.min(running, max), waiting: this.#waiting.size + Math.max(0, running - max), max }
   }
 
-  /** Does `work` as soon as a connection is free. Rejects with a {@link PoolError} where that takes too long. */
-  run<T>(work: (sql: postgres.Sql, call: Call) => PromiseLike<T>): Promise<T> {
+  /**
+   * Does `work` as soon as there is room for it; `alone` where it takes a connection for itself.
+   * Rejects with a {@link PoolError} where that takes too long.
+   */
+  run<T>(work: (sql: postgres.Sql, call: Call) => PromiseLike<T>, alone = false): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const call = new Call((generation) => {
+      const start = (generation: Generation) =>
         work(generation.sql, call).then(
           (value) => {
             generation.proven = true
+            generation.silent = 0
             this.#finish(call, generation)
             resolve(value)
           },
           (error: unknown) => {
-            if (isUnreached(error)) generation.proven = false
+            if (codeOf(error) === 'CONNECT_TIMEOUT') generation.proven = false
+            if (error instanceof Error && error.name === 'PostgresError') generation.silent = 0
             this.#finish(call, generation)
             call.fail(error)
           },
         )
-      }, reject)
+      const call = new Call(alone ? ahead : 1, start, reject)
       if (this.#waiting.size >= queued * this.#limits.max)
         return call.fail(new PoolError('POOL_FULL', 'too many calls wait for a connection'))
       this.#waiting.add(call)
@@ -133,21 +150,24 @@ export class Pool {
   #startWaiting(): void {
     const generation = this.#current
     for (const call of this.#waiting) {
-      if (generation.inUse >= (generation.proven ? this.#limits.max : 1)) return
+      const room = generation.proven ? generation.load + call.load <= ahead * this.#limits.max : generation.load === 0
+      if (!room) return
       this.#waiting.delete(call)
       this.#running.add(call)
-      generation.inUse += 1
+      generation.load += call.load
       call.generation = generation
       call.start(generation)
     }
   }
 
   #finish(call: Call, generation: Generation): void {
+    call.over = true
     this.#running.delete(call)
-    generation.inUse -= 1
+    generation.load -= call.load
     if (generation === this.#current) this.#startWaiting()
   }
 
+  /** Ends what has taken too long. */
   #look(): void {
     for (const call of this.#waiting) {
       call.spent += 1
@@ -155,18 +175,20 @@ export class Pool {
       this.#waiting.delete(call)
       call.fail(new PoolError('DEADLINE', 'no connection was free in time'))
     }
-    let silent = false
+    const total = ticks(this.#limits.total)
+    let owing = false
+    let dead = false
     for (const call of this.#running) {
+      const current = call.generation === this.#current
+      if (call.failure !== undefined && !current) this.#running.delete(call)
       if (call.owed === 0) continue
       call.spent += 1
-      call.silent += 1
-      const lost = call.silent > ticks(this.#limits.silence)
-      if (lost) this.#running.delete(call)
-      if (lost && call.generation === this.#current) silent = true
-      if (lost || call.spent > ticks(this.#limits.total))
-        call.fail(new PoolError('DEADLINE', 'the database did not answer in time'))
+      if (call.spent > total) call.fail(new PoolError('DEADLINE', 'the database did not answer in time'))
+      owing ||= current
+      dead ||= current && call.spent > stuck * total
     }
-    if (silent) this.#replace()
+    this.#current.silent = owing ? this.#current.silent + 1 : 0
+    if (dead || this.#current.silent > ticks(this.#limits.silence)) this.#replace()
     if (this.#waiting.size + this.#running.size > 0) return
     clearInterval(this.#clock)
     this.#clock = undefined
@@ -174,10 +196,10 @@ export class Pool {
 
   #replace(): void {
     const { sql } = this.#current
-    this.#current = { sql: this.#open(sql), inUse: 0, proven: false }
+    this.#current = { sql: this.#open(sql), load: 0, proven: false, silent: 0 }
     void sql.end({ timeout: farewell }).catch(() => {})
     this.#startWaiting()
   }
 }
 
-const isUnreached = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'CONNECT_TIMEOUT'
+const codeOf = (error: unknown) => (error instanceof Error && 'code' in error ? error.code : undefined)
