@@ -48,7 +48,7 @@ const Settings = z.object({
     z.string().refine(isDatabaseUrl, 'must be a URL such as postgres://user:password@host:5432/database'),
   ),
   DATABASE_POOL_MAX: whole(1, 200, 10),
-  DATABASE_TIMEOUT_MS: whole(500, 60_000, 3000),
+  DATABASE_TIMEOUT_MS: whole(500, 60_000, 2000),
   REPORTS_DIR: optional(z.string()),
   S3_ENDPOINT: optional(z.url({ protocol: /^https?$/, error: 'must be the URL of an S3 store' })),
   S3_REGION: optional(z.string()),

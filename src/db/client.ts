@@ -32,7 +32,7 @@ export function connect(url: string, { max, timeout, tellServer = true }: Option
     const client = postgres(url, {
       max,
       fetch_types: false,
-      connect_timeout: timeout ? timeout / 2000 : 5,
+      connect_timeout: timeout ? 1.5 : 5,
       idle_timeout: 60,
       backoff: () => 0.25,
       connection: {

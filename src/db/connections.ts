@@ -26,10 +26,26 @@ export class PoolError extends Error {
 }
 
 /**
- * The connections of one time. `load` is what runs on them; `proven` until it looks as if the server could not be
+ * The connections of one time. `load` is what `calls` run on them, `quick` while none of those takes long; `proven` until it looks as if the server could not be
  * reached; `silent` are the ticks since the server said something, while it owed answers.
  */
-type Generation = { sql: postgres.Sql; load: number; proven: boolean; silent: number }
+type Generation = {
+  sql: postgres.Sql
+  load: number
+  calls: number
+  quick: boolean
+  proven: boolean
+  silent: number
+}
+
+const generation = (sql: postgres.Sql, proven: boolean): Generation => ({
+  sql,
+  load: 0,
+  calls: 0,
+  quick: true,
+  proven,
+  silent: 0,
+})
 
 /** A statement or a transaction, on its way. */
 export class Call {
@@ -73,7 +89,7 @@ export class Call {
 /** How often calls are looked at, in ms. Time is counted in these: while the process itself stands still, none passes. */
 const tick = 250
 const ticks = (ms: number) => Math.ceil(ms / tick)
-/** Statements that are sent ahead on one connection. PostgreSQL runs them one by one, but none waits for the network. */
+/** Statements that are sent ahead on one connection while all are quick: one must not wait behind a slow one. */
 const ahead = 8
 /** Calls that may wait for each connection. */
 const queued = 100
@@ -99,7 +115,7 @@ export class Connections {
   constructor(open: (before: postgres.Sql | undefined) => postgres.Sql, limits: Limits) {
     this.#open = open
     this.#limits = limits
-    this.#current = { sql: open(undefined), load: 0, proven: true, silent: 0 }
+    this.#current = generation(open(undefined), true)
   }
 
   get sql(): postgres.Sql {
@@ -147,14 +163,20 @@ export class Connections {
     clearInterval(this.#clock)
   }
 
+  #hasRoom(more: number): boolean {
+    const { load, calls, quick, proven } = this.#current
+    if (!proven) return calls === 0
+    return quick ? load + more <= ahead * this.#limits.max : calls < this.#limits.max
+  }
+
   #startWaiting(): void {
     const generation = this.#current
     for (const call of this.#waiting) {
-      const room = generation.proven ? generation.load + call.load <= ahead * this.#limits.max : generation.load === 0
-      if (!room) return
+      if (!this.#hasRoom(call.load)) return
       this.#waiting.delete(call)
       this.#running.add(call)
       generation.load += call.load
+      generation.calls += 1
       call.generation = generation
       call.start(generation)
     }
@@ -164,6 +186,7 @@ export class Connections {
     call.over = true
     this.#running.delete(call)
     generation.load -= call.load
+    generation.calls -= 1
     if (generation === this.#current) this.#startWaiting()
   }
 
@@ -178,6 +201,7 @@ export class Connections {
     const total = ticks(this.#limits.total)
     let owing = false
     let dead = false
+    let quick = true
     for (const call of this.#running) {
       const current = call.generation === this.#current
       if (call.failure !== undefined && !current) this.#running.delete(call)
@@ -185,8 +209,10 @@ export class Connections {
       call.spent += 1
       if (call.spent > total) call.fail(new PoolError('DEADLINE', 'the database did not answer in time'))
       owing ||= current
+      quick &&= !current || call.spent <= 1
       dead ||= current && call.spent > stuck * total
     }
+    this.#current.quick = quick
     this.#current.silent = owing ? this.#current.silent + 1 : 0
     if (dead || this.#current.silent > ticks(this.#limits.silence)) this.#replace()
     if (this.#waiting.size + this.#running.size > 0) return
@@ -196,7 +222,7 @@ export class Connections {
 
   #replace(): void {
     const { sql } = this.#current
-    this.#current = { sql: this.#open(sql), load: 0, proven: false, silent: 0 }
+    this.#current = generation(this.#open(sql), false)
     void sql.end({ timeout: farewell }).catch(() => {})
     this.#startWaiting()
   }
