@@ -65,12 +65,12 @@ describe('a statement', () => {
     network.mode = 'swallow'
     expect(await failureOf(db.execute(sql`select 1`))).toEqual(tooLate)
     network.mode = 'forward'
-    await until('an answer', () =>
+    const answers = () =>
       db.execute(sql`select 1`).then(
         () => true,
         () => false,
-      ),
-    )
+      )
+    await until('an answer', answers, 3)
     await until('its connections to be free', () => poolOf(db)?.inUse === 0)
   })
 
