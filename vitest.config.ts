@@ -7,7 +7,7 @@ const onServer = process.env.TEST_DATABASE_URL !== undefined
 export default defineConfig({
   test: {
     include: ['tests/**/*.test.ts'],
-    exclude: onServer ? ['tests/runtimes/!(cluster|stop).test.ts'] : ['tests/races/**'],
+    exclude: onServer ? ['tests/runtimes/!(cluster|stop).test.ts'] : ['tests/races/**', 'tests/faults/**'],
     globalSetup: 'tests/support/database.ts',
     pool: 'forks',
     testTimeout: 30_000,

@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import { availableParallelism } from 'node:os'
 import { count } from 'drizzle-orm'
 import { app } from './app.ts'
-import { auditLog } from './audit/record.ts'
+import { auditLog, lastFlush } from './audit/record.ts'
 import { Sessions } from './auth/authenticate.ts'
 import { withDjango } from './auth/passwords.django.ts'
 import { nodeHasher } from './auth/passwords.node.ts'
@@ -44,7 +44,11 @@ async function start(config: Config, worker?: Worker) {
   })
   const files = collected(await openFiles(config))
   const database = await openDatabase(config)
-  const db = connect(database.url, { max: config.DATABASE_POOL_MAX, prepare: config.DATABASE_PREPARE })
+  const db = connect(database.url, {
+    max: config.DATABASE_POOL_MAX,
+    prepare: config.DATABASE_PREPARE,
+    timeout: config.DATABASE_TIMEOUT_MS,
+  })
 
   let flushing: NodeJS.Timeout | undefined
   const audit = auditLog(db, log, () => {
@@ -94,7 +98,7 @@ async function start(config: Config, worker?: Worker) {
     }, longest)
     await connections.drain(patience)
     clearTimeout(flushing)
-    await audit.flush()
+    await lastFlush(audit, log)
     await close(db, 1)
     await database.stop()
     return process.exit(0)

@@ -1,5 +1,5 @@
 import { app } from './app.ts'
-import { auditLog } from './audit/record.ts'
+import { auditLog, lastFlush } from './audit/record.ts'
 import { Sessions } from './auth/authenticate.ts'
 import { withDjango } from './auth/passwords.django.ts'
 import type { PasswordHasher } from './auth/passwords.ts'
@@ -66,7 +66,8 @@ export default {
     } catch (error) {
       return notSetUp(error)
     }
-    const db = connect(bindings.HYPERDRIVE.connectionString, { max: 5 })
+    const { DATABASE_TIMEOUT_MS: timeout } = isolate.config
+    const db = connect(bindings.HYPERDRIVE.connectionString, { max: 5, timeout, tellServer: false })
     const audit = auditLog(db, isolate.log, () => {})
     const env: Env = {
       ...isolate,
@@ -81,7 +82,7 @@ export default {
     const response = await app.fetch(request, env, context)
     await discardBody(request, 32 * 1024 * 1024)
     // Behind the answer: the trail, then the connections.
-    context.waitUntil(audit.flush().finally(() => close(db, 1)))
+    context.waitUntil(lastFlush(audit, isolate.log).finally(() => close(db, 1)))
     return response
   },
 }

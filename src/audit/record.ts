@@ -88,10 +88,12 @@ export const trail = (
     from ${rows}`)
 }
 
+/** A batch whose answer was lost is sent again: what was written of it stays as it is. */
 const insertEntries = prepared((db: Db) =>
   db
     .insert(audit)
     .select(sql`select ${namesOf(audit)} from jsonb_populate_recordset(null::${audit}, ${placeholder('rows')}::jsonb)`)
+    .onConflictDoNothing()
     .prepare('audit_insert'),
 )
 
@@ -102,32 +104,50 @@ export const record = (db: Pick<Db, 'insert'>, entry: Entry) => db.insert(audit)
 export type Audit = {
   /** Never waits and never fails. */
   add(entry: Entry): void
-  /** Resolves when what was added before is written, or has failed and been kept for the next time. */
-  flush(): Promise<void>
+  /** Resolves when what was added before is written, or has failed: to how many entries wait for the next time. */
+  flush(): Promise<number>
 }
+
+type Row = Record<string, unknown>
 
 /** Entries kept while the database is away; beyond, the oldest are dropped and the loss is logged. */
 const most = 10_000
 
 /**
- * The trail's writer. `schedule` is called when there is something to write and nothing scheduled.
+ * The trail's writer. `schedule` is called when there is something to write, also when that has just failed; what it
+ * has scheduled already is up to it.
  */
 export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
-  let waiting: Record<string, unknown>[] = []
-  let writing: Promise<void> = Promise.resolve()
-  const write = async () => {
-    const rows = waiting.splice(0, 1000)
-    if (rows.length === 0) return
+  let waiting: Row[] = []
+  let writing = Promise.resolve(0)
+
+  /** Writes rows, but for those that the database refuses: it would refuse them for ever. */
+  const insert = async (rows: Row[]): Promise<void> => {
     try {
       await insertEntries(db, {}).execute({ rows: JSON.stringify(rows) })
     } catch (error) {
-      // What the database refuses, it would refuse for ever.
-      if (databaseProblem(error)?.type === 'unavailable') waiting = [...rows, ...waiting]
-      const lost = waiting.splice(0, Math.max(0, waiting.length - most)).length
-      log.error({ msg: 'audit entries could not be written yet', waiting: waiting.length, lost, err: error })
-      return
+      if (databaseProblem(error)?.type === 'unavailable') throw error
+      if (rows.length === 1) return log.error({ msg: 'an audit entry was refused', lost: 1, err: error })
+      const half = rows.length >> 1
+      await insert(rows.slice(0, half))
+      await insert(rows.slice(half))
     }
-    if (waiting.length > 0) await write()
+  }
+
+  const write = async (): Promise<number> => {
+    while (waiting.length > 0) {
+      const rows = waiting.splice(0, 1000)
+      try {
+        await insert(rows)
+      } catch (error) {
+        waiting = [...rows, ...waiting]
+        const lost = waiting.splice(0, Math.max(0, waiting.length - most)).length
+        log.error({ msg: 'audit entries could not be written yet', waiting: waiting.length, lost, err: error })
+        schedule()
+        break
+      }
+    }
+    return waiting.length
   }
   return {
     add(entry) {
@@ -139,4 +159,17 @@ export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
       return writing
     },
   }
+}
+
+/** How often the last flush is tried, a second apart. */
+const tries = 3
+
+/** Flushes before the connections are closed. While the database is away it tries again; what then remains is logged as lost. */
+export async function lastFlush(audit: Audit, log: Log): Promise<void> {
+  let lost = await audit.flush()
+  for (let tried = 1; lost > 0 && tried < tries; tried += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    lost = await audit.flush()
+  }
+  if (lost > 0) log.error({ msg: 'audit entries were lost', lost })
 }

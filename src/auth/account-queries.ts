@@ -4,7 +4,6 @@ import { recorded } from '../audit/change.ts'
 import { type Actor, record } from '../audit/record.ts'
 import type { Db, Pool } from '../db/client.ts'
 import { prepared } from '../db/prepared.ts'
-import { transaction } from '../db/transaction.ts'
 import { etagOf } from '../db/write.ts'
 import { preparedJson } from '../db/written.ts'
 import { resets, sessions, shownUser, users } from './schema.ts'
@@ -59,7 +58,7 @@ const endOthers = (db: Db, userId: string, kept?: string) =>
 
 /** Sets the caller's password and ends their other sessions. False where the password has changed since it was checked. */
 export const changePassword = (db: Pool, caller: Caller, from: string, to: string): Promise<boolean> =>
-  transaction(db, async (tx) => {
+  db.transaction(async (tx) => {
     const [user] = await tx
       .update(users)
       .set({ passwordHash: to, updatedAt: sql`now()`, version: sql`${users.version} + 1` })
@@ -101,7 +100,7 @@ export const resetPassword = (
   tokenHash: string,
   passwordHash: string,
 ) =>
-  transaction(db, async (tx) => {
+  db.transaction(async (tx) => {
     const [used] = await tx.delete(resets).where(openReset(tokenHash)).returning({ userId: resets.userId })
     if (!used) return undefined
     const [user] = await tx

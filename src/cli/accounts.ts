@@ -3,7 +3,6 @@ import { audit } from '../audit/schema.ts'
 import { nodeHasher } from '../auth/passwords.node.ts'
 import { founding, users } from '../auth/schema.ts'
 import type { Pool } from '../db/client.ts'
-import { transaction } from '../db/transaction.ts'
 import { newId } from '../id.ts'
 
 type Account = { id?: string; name: string; email: string; password: string; role: Role }
@@ -28,7 +27,7 @@ export const created = (fields: Record<string, unknown>) =>
 export async function addAccount(db: Pool, command: string, account: Account): Promise<string | undefined> {
   const { id = newId(), password, ...shown } = account
   const passwordHash = await nodeHasher.hash(password)
-  return transaction(db, async (tx) => {
+  return db.transaction(async (tx) => {
     // From now on no registration is the first one, also not one that is under way.
     await tx.insert(founding).values({ once: true }).onConflictDoNothing()
     const [user] = await tx

@@ -1,32 +1,71 @@
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
+import { Connections, type PoolUse } from './connections.ts'
+import { supervised } from './supervised.ts'
 
 /** What a statement is sent to: a pool, or the transaction that it is part of. */
 export type Db = Omit<PostgresJsDatabase, 'transaction'>
-/** Connections to take. `transaction.ts` makes a transaction of one. */
-export type Pool = Db & { $client: postgres.Sql }
+/** Connections to take. */
+export type Pool = PostgresJsDatabase & { $client: postgres.Sql }
 
 /** JSON stays text: a column takes it apart where it is read, and an answer passes it on. */
 const rawJson = { to: 114, from: [114, 3802], serialize: String, parse: (text: string) => text }
 
+type Options = {
+  /** Connections at most. */
+  max: number
+  /** False where statements of one transaction may reach another connection than those of the next: behind PgBouncer. */
+  prepare?: boolean
+  /** How long a statement may run, in ms. None: as long as it likes, for commands and migrations. */
+  timeout?: number
+  /** Whether the server is told to stop statements and transactions itself. Hyperdrive takes no such parameters. */
+  tellServer?: boolean
+}
+
+/** How long a call may wait for a connection, in ms. */
+const wait = 1000
+/** How long a server that is told to stop a statement may take to say so, in ms. */
+const slack = 500
+/** How long a transaction may rest between its statements, in ms. Ends those whose process cannot be reached any more. */
+const rest = 10_000
+
+const pools = new WeakMap<Pool, Connections>()
+
 /**
  * A pool of at most `max` connections to the PostgreSQL server at `url`. It connects when first used.
- * Types are not looked up: the few array columns there are, are read by Drizzle. `prepare: false` where statements of one
- * transaction may reach another connection than those of the next, as behind PgBouncer.
+ * Types are not looked up: the few array columns there are, are read by Drizzle.
  */
-export function connect(url: string, { max, prepare = true }: { max: number; prepare?: boolean }): Pool {
-  const client = postgres(url, {
-    max,
-    prepare,
-    fetch_types: false,
-    connect_timeout: 5,
-    idle_timeout: 60,
-    connection: { application_name: 'hospital-api', TimeZone: 'UTC' },
-    types: { json: rawJson },
-    onnotice: () => {},
-  })
-  return drizzle(client)
+export function connect(url: string, { max, prepare = true, timeout, tellServer = true }: Options): Pool {
+  const open = (before?: postgres.Sql) => {
+    const client = postgres(url, {
+      max,
+      prepare,
+      fetch_types: false,
+      connect_timeout: timeout ? 1.5 : 5,
+      idle_timeout: 60,
+      backoff: () => 0.25,
+      connection: {
+        application_name: 'hospital-api',
+        TimeZone: 'UTC',
+        ...(timeout && tellServer && { statement_timeout: timeout, idle_in_transaction_session_timeout: rest }),
+      },
+      types: { json: rawJson },
+      onnotice: () => {},
+    })
+    // How Drizzle wants values is set once, on the first.
+    Object.assign(client.options.parsers, before?.options.parsers)
+    Object.assign(client.options.serializers, before?.options.serializers)
+    return client
+  }
+  if (!timeout) return drizzle(open())
+  const connections = new Connections(open, { max, wait, silence: timeout + slack, total: timeout + wait })
+  const db = drizzle(supervised(connections))
+  pools.set(db, connections)
+  return db
 }
+
+/** What the pool of a `db` is at; undefined where it was made without a timeout. */
+export const poolOf = (db: Pool): PoolUse | undefined => pools.get(db)?.use
 
 /** Lets queries under way finish, for at most `seconds`, then closes. The driver alone may wait for ever. */
 export async function close(db: Pool, seconds = 5): Promise<void> {

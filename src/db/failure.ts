@@ -1,8 +1,5 @@
 import { DrizzleQueryError } from 'drizzle-orm'
-import postgres from 'postgres'
 import { invalid, Problem } from '../http/problem.ts'
-
-const { PostgresError } = postgres
 
 /** What each constraint means to the one who ran into it. */
 const constraints: Record<string, () => Problem> = {
@@ -24,9 +21,9 @@ const constraints: Record<string, () => Problem> = {
 
 const unavailable = (cause: unknown) => new Problem('unavailable', { cause, headers: { 'Retry-After': '1' } })
 
-/** SQLSTATE classes and codes, and the driver's own codes, that mean "not now" and not "never". */
+/** SQLSTATE classes and codes, and those of the driver and of `connections.ts`, that mean "not now" and not "never". */
 const passing =
-  /^(08...|53...|25P03|57P0.|57014|40001|40P01|CONNECT\w*|E(CONN\w+|PIPE|HOSTUNREACH|TIMEDOUT|AI_AGAIN|NOTFOUND))$/
+  /^(08...|53...|25P03|57P0.|57014|40001|40P01|DEADLINE|POOL_FULL|CONNECT\w*|E(CONN\w+|PIPE|HOSTUNREACH|TIMEDOUT|AI_AGAIN|NOTFOUND))$/
 /** The server does not let us in: its role or password was changed. */
 const shutOut = /^28...$/
 /** No TLS with the server: its certificate has ended, say, or is of nobody whom Node trusts (Node, `tls`). */
@@ -41,13 +38,6 @@ const codeOf = (error: unknown): { code: string; constraint?: string } | undefin
     'constraint_name' in cause && typeof cause.constraint_name === 'string' ? cause.constraint_name : ''
   return { code: cause.code, constraint }
 }
-
-/** The driver's own codes and the operating system's, of a connection that has broken. */
-const broken = /^(CONNECTION_\w+|E(CONN\w+|PIPE|HOSTUNREACH|NETUNREACH|TIMEDOUT))$/
-
-/** Whether an error of the driver means that the connection it came over is gone: PostgreSQL says FATAL and hangs up. */
-export const losesConnection = (error: unknown): boolean =>
-  error instanceof PostgresError ? error.severity === 'FATAL' : broken.test(codeOf(error)?.code ?? '')
 
 /** Whether an error of the database is that `constraint` forbids it. */
 export const violates = (error: unknown, constraint: string): boolean => codeOf(error)?.constraint === constraint

@@ -2,7 +2,6 @@ import { fileURLToPath } from 'node:url'
 import { sql } from 'drizzle-orm'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
 import { close, connect } from './client.ts'
-import { transaction } from './transaction.ts'
 
 const migrationsFolder = fileURLToPath(new URL('../../drizzle', import.meta.url))
 /** Any number, as long as it is the same in every process that migrates. */
@@ -17,7 +16,7 @@ export async function migrate(url: string): Promise<number> {
   const migrations = readMigrationFiles({ migrationsFolder })
   const db = connect(url, { max: 1 })
   try {
-    return await transaction(db, async (tx) => {
+    return await db.transaction(async (tx) => {
       await tx.execute(sql`select pg_advisory_xact_lock(${lock})`)
       await tx.execute(sql`create schema if not exists drizzle`)
       await tx.execute(sql`create table if not exists drizzle.__drizzle_migrations

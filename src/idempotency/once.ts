@@ -4,7 +4,6 @@ import type { JSONParsed } from 'hono/utils/types'
 import type { Caller, Guarded } from '../access/can.ts'
 import { type PermissionName, permissionOf } from '../access/permissions.ts'
 import type { Db } from '../db/client.ts'
-import { transaction } from '../db/transaction.ts'
 import type { Written } from '../db/written.ts'
 import { answerCreated } from '../http/etag.ts'
 import { invalid, Problem } from '../http/problem.ts'
@@ -49,7 +48,7 @@ export async function once<Row>(c: Context<Guarded>, creation: Creation<Row>) {
   )
   // An id in the path may be in upper case.
   const claim = { userId: c.var.caller.id, method: c.req.method, path: c.req.path.toLowerCase(), key }
-  const { kept, made } = await transaction(c.env.db, async (tx) => {
+  const { kept, made } = await c.env.db.transaction(async (tx) => {
     const kept = await claimKey(tx, claim)
     if (kept) return { kept }
     const made = await create(tx)

@@ -1,7 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, expect, it } from 'vitest'
 import { close, connect } from '../../src/db/client.ts'
-import { transaction } from '../../src/db/transaction.ts'
 import { Api, doctor, patient, world } from '../support/api.ts'
 import { until } from '../support/program.ts'
 
@@ -63,7 +62,7 @@ it('is free again once the connection of the first request is lost, which leaves
     const send = (by: Api, key: string) => by.send('POST', '/api/appointments', body, keyed(key))
     const key = `lost-${round}`
 
-    const first = await transaction(operator, async (db) => {
+    const first = await operator.transaction(async (db) => {
       // Holds the doctor, so that the booking waits in its transaction.
       await db.execute(sql`select from doctors where id = ${doctorId} for update`)
       const booking = send(api, key)

@@ -2,7 +2,6 @@ import { like, sql } from 'drizzle-orm'
 import { afterAll, describe, expect, it } from 'vitest'
 import { throttle } from '../../src/auth/schema.ts'
 import { close, connect, type Db } from '../../src/db/client.ts'
-import { transaction } from '../../src/db/transaction.ts'
 import { password, world } from '../support/api.ts'
 import { until } from '../support/program.ts'
 
@@ -37,7 +36,7 @@ describe('a connection lost in the middle of a transaction', () => {
     let pid = 0
     // Holds the session that the change of password wants to end, so that it waits between its statements.
     const other = await api.send('POST', '/api/auth/login', { email: person.email, password })
-    const answer = await transaction(operator, async (db) => {
+    const answer = await operator.transaction(async (db) => {
       await db.execute(sql`select from sessions where user_id = ${person.id} for update`)
       const changing = person.api.send(
         'POST',
@@ -72,7 +71,7 @@ describe('a connection lost in the middle of a transaction', () => {
   it('rejects where it was idle, and sends nothing more over any other', async () => {
     let late: unknown
     const work = Promise.withResolvers<void>()
-    const lost = transaction(api.db, async (db) => {
+    const lost = api.db.transaction(async (db) => {
       await write(db, 'idle 1')
       await end(await pidOf(db))
       await work.promise
@@ -90,14 +89,14 @@ describe('a connection lost in the middle of a transaction', () => {
   })
 
   it('rejects where statements wait for their turn, and no rollback meets another transaction', async () => {
-    const lost = transaction(api.db, async (db) => {
+    const lost = api.db.transaction(async (db) => {
       const pid = await pidOf(db)
       const statements = Array.from({ length: 20 }, (_, i) => write(db, `queue ${i}`))
       await Promise.all([db.execute(sql`select pg_sleep(60)`), end(pid), ...statements])
     })
     await expect(lost).rejects.toThrow()
     await recovers()
-    await transaction(api.db, async (db) => {
+    await api.db.transaction(async (db) => {
       await write(db, 'kept')
     })
     expect(await written('queue')).toBe(0)
@@ -105,7 +104,7 @@ describe('a connection lost in the middle of a transaction', () => {
   })
 
   it('ends by itself what idles in a transaction', async () => {
-    const [setting] = await transaction(api.db, (db) =>
+    const [setting] = await api.db.transaction((db) =>
       db.execute<{ limit: string }>(sql`select current_setting('idle_in_transaction_session_timeout') as limit`),
     )
     expect(setting?.limit).toBe('10s')
@@ -114,13 +113,13 @@ describe('a connection lost in the middle of a transaction', () => {
 
 describe('a transaction', () => {
   it('gives what its work gives, and undoes what it wrote where that fails', async () => {
-    expect(await transaction(api.db, async () => ['a', Promise.resolve('b')])).toHaveLength(2)
-    const failed = transaction(api.db, async (db) => {
+    expect(await api.db.transaction(async () => ['a', Promise.resolve('b')])).toHaveLength(2)
+    const failed = api.db.transaction(async (db) => {
       await write(db, 'failed')
       throw new RangeError('no')
     })
     await expect(failed).rejects.toThrow(RangeError)
-    const refused = transaction(api.db, async (db) => {
+    const refused = api.db.transaction(async (db) => {
       await write(db, 'failed')
       await write(db, 'failed')
     })

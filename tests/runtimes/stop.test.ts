@@ -4,8 +4,8 @@ import { expect, inject, it, vi } from 'vitest'
 import { type Answer, patient } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'
 import { ada, bytesOf, firstToken, isLast, lostOf, refusal, useUntilTold } from '../support/load.ts'
+import { Network } from '../support/network.ts'
 import { ownFolder, Program, until } from '../support/program.ts'
-import { proxyTo } from '../support/proxy.ts'
 import { Connection } from '../support/socket.ts'
 
 // A load and a drain take their time on a machine with other work.
@@ -110,13 +110,16 @@ it('ends at once at a second signal', async () => {
 
 it('ends within ten seconds when the database has fallen silent', async () => {
   const database = await copyOf(inject('template'))
-  const proxy = await proxyTo(database.url)
-  const node = start('frozen', { DATABASE_URL: proxy.url })
+  const through = new URL(database.url)
+  const network = new Network(Number(through.port || 5432))
+  await network.open()
+  through.host = `127.0.0.1:${network.port}`
+  const node = start('frozen', { DATABASE_URL: through.href })
   const url = await address(node)
   const token = await firstToken(url)
   const connection = (await Connection.open(url)).send(bytesOf('GET', '/api/patients', token))
   expect((await connection.answer()).status).toBe(200)
-  proxy.freeze()
+  network.mode = 'swallow'
   connection.send(bytesOf('GET', '/api/patients', token))
   const before = performance.now()
   node.kill()
@@ -124,7 +127,7 @@ it('ends within ten seconds when the database has fallen silent', async () => {
   expect(await node.exit()).toBe(1)
   expect(performance.now() - before).toBeLessThan(10_000)
   expect(node.output).toContain('"msg":"stopped before all was finished"')
-  await proxy.close()
+  await network.close()
   await database.stop()
 })
 

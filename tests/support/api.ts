@@ -110,7 +110,7 @@ export class Api {
     })
     const logged: string[] = []
     const log = jsonLog('debug', (line) => logged.push(line))
-    const db = connect(url, { max: config.DATABASE_POOL_MAX })
+    const db = connect(url, { max: config.DATABASE_POOL_MAX, timeout: config.DATABASE_TIMEOUT_MS })
     const folder = await mkdtemp(join(tmpdir(), 'hospital-reports-'))
     const env: Env = {
       config,

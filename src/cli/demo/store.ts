@@ -4,7 +4,6 @@ import { appointments } from '../../appointments/schema.ts'
 import { audit } from '../../audit/schema.ts'
 import { users } from '../../auth/schema.ts'
 import type { Db, Pool } from '../../db/client.ts'
-import { transaction } from '../../db/transaction.ts'
 import { columnsOf, namesOf } from '../../db/write.ts'
 import { doctors } from '../../doctors/schema.ts'
 import { newId } from '../../id.ts'
@@ -60,7 +59,7 @@ const fresh = <T extends { createdAt: Date }>(record: T) => ({ ...record, update
 
 /** Stores doctors that are not there yet. Tells how many were new, and which of them all are there now. */
 export const storeDoctors = (db: Pool, by: string, demo: DemoDoctor[]) =>
-  transaction(db, async (tx) => {
+  db.transaction(async (tx) => {
     const made = await make(tx, doctors, demo.map(fresh), { resource: 'doctor', by, patientId: () => null })
     const ids = demo.map(({ id }) => id)
     const there = await tx
@@ -82,7 +81,7 @@ function mappingsOf(by: string, demo: DemoPatient[], doctorIds: string[]): Row[]
 
 /** Stores patients that are not there yet, added by the account `by`, and gives them their doctors. */
 export const storePatients = (db: Pool, by: string, demo: DemoPatient[], doctorIds: string[]) =>
-  transaction(db, async (tx) => {
+  db.transaction(async (tx) => {
     const rows = demo.map(({ treatedBy, ...patient }) => ({ ...fresh(patient), createdBy: by }))
     const made = await make(tx, patients, rows, { resource: 'patient', by, patientId: ({ id }) => id })
     const mapped = await make(tx, mappings, mappingsOf(by, demo, doctorIds), {
@@ -95,7 +94,7 @@ export const storePatients = (db: Pool, by: string, demo: DemoPatient[], doctorI
 
 /** Stores the demo's appointments and reports; `files` is where the files of the reports go, if anywhere. Tells how many there are. */
 export const storeVisits = (db: Pool, by: string, doctorIds: string[], files: Files | undefined) =>
-  transaction(db, async (tx) => {
+  db.transaction(async (tx) => {
     const ofPatient = ({ patientId }: Row) => patientId
     const visits = await appointmentsOf(tx, by, doctorIds)
     const booked = await make(tx, appointments, visits, { resource: 'appointment', by, patientId: ofPatient })

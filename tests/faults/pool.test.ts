@@ -1,0 +1,212 @@
+import { sql } from 'drizzle-orm'
+import { afterAll, describe, expect, inject, it } from 'vitest'
+import { auditLog, type Entry, lastFlush } from '../../src/audit/record.ts'
+import { audit } from '../../src/audit/schema.ts'
+import { close, connect, type Pool, poolOf } from '../../src/db/client.ts'
+import { databaseProblem } from '../../src/db/failure.ts'
+import { jsonLog } from '../../src/http/log.ts'
+import { copyOf } from '../support/database.ts'
+import { Network } from '../support/network.ts'
+import { until } from '../support/program.ts'
+
+const database = await copyOf(inject('template'))
+const opened: Pool[] = []
+const networks: Network[] = []
+
+/** A pool of the test's own, and the network between it and the database. */
+async function pool(max: number, timeout = 1000) {
+  const url = new URL(database.url)
+  const network = new Network(Number(url.port))
+  await network.open()
+  networks.push(network)
+  url.port = String(network.port)
+  const db = connect(url.href, { max, timeout })
+  opened.push(db)
+  return { db, network }
+}
+
+afterAll(async () => {
+  await Promise.all(networks.map((network) => network.close()))
+  await Promise.all(opened.map((db) => close(db, 1)))
+  await database.stop()
+})
+
+/** What a failure is to the caller of the API, and its code. */
+const failureOf = async (work: Promise<unknown>) => {
+  const error: unknown = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  return [databaseProblem(error)?.type, databaseProblem(error)?.details.cause]
+}
+const tooLate = ['unavailable', expect.objectContaining({ code: 'DEADLINE' })]
+
+/** A table of the test's own. */
+async function table(db: Pool) {
+  const name = sql.identifier(`t_${crypto.randomUUID().replaceAll('-', '')}`)
+  await db.execute(sql`create table ${name} (n int)`)
+  const rows = async () => (await db.execute(sql`select n from ${name}`)).length
+  return { add: (on: Pick<Pool, 'execute'>) => on.execute(sql`insert into ${name} values (1)`), rows }
+}
+
+describe('a statement', () => {
+  it('that runs too long is stopped in the database', async () => {
+    const { db } = await pool(2)
+    expect((await failureOf(db.execute(sql`select pg_sleep(60)`)))[0]).toBe('unavailable')
+    const running = await db.execute(
+      sql`select 1 from pg_stat_activity where datname = current_database() and state = 'active' and query like '%pg_sleep(60)%' and pid <> pg_backend_pid()`,
+    )
+    expect(running).toHaveLength(0)
+  })
+
+  it('that is never answered fails, and the next gets a connection that works', async () => {
+    const { db, network } = await pool(1)
+    await db.execute(sql`select 1`)
+    network.mode = 'swallow'
+    expect(await failureOf(db.execute(sql`select 1`))).toEqual(tooLate)
+    network.mode = 'forward'
+    const answers = () =>
+      db.execute(sql`select 1`).then(
+        () => true,
+        () => false,
+      )
+    await until('an answer', answers, 3)
+    await until('its connections to be free', () => poolOf(db)?.inUse === 0)
+  })
+
+  it('is refused while every connection is taken, and at once where too many wait', async () => {
+    const { db } = await pool(1)
+    const { promise: held, resolve: release } = Promise.withResolvers<void>()
+    const begun = Promise.withResolvers<void>()
+    const { add, rows } = await table(db)
+    const resting = db.transaction(async (transaction) => {
+      await add(transaction)
+      begun.resolve()
+      await held
+    })
+    await begun.promise
+    for (const _ of ['for longer', 'than a statement may take']) {
+      const waiting = Array.from({ length: 100 }, () => failureOf(db.execute(sql`select 1`)))
+      await until('a queue', () => poolOf(db)?.waiting === 100)
+      expect(poolOf(db)).toEqual({ inUse: 1, waiting: 100, max: 1 })
+      expect(await failureOf(db.execute(sql`select 1`))).toEqual([
+        'unavailable',
+        expect.objectContaining({ code: 'POOL_FULL' }),
+      ])
+      expect(await Promise.all(waiting)).toEqual(Array(100).fill(tooLate))
+    }
+    release()
+    await resting
+    expect(await rows()).toBe(1)
+  })
+})
+
+describe('a transaction', () => {
+  it('that is never answered fails and has changed nothing', async () => {
+    const { db, network } = await pool(2)
+    const { add, rows } = await table(db)
+    const work = db.transaction(async (transaction) => {
+      await add(transaction)
+      network.mode = 'swallow'
+      await add(transaction)
+    })
+    expect(await failureOf(work)).toEqual(tooLate)
+    network.mode = 'forward'
+    await until('nothing to be kept', async () => (await rows().catch(() => 1)) === 0)
+  })
+
+  it('whose connection is lost ends, whatever it still waits for', async () => {
+    const { db, network } = await pool(2)
+    const { add, rows } = await table(db)
+    const outcome = await db
+      .transaction(async (transaction) => {
+        await add(transaction)
+        await network.close()
+        return Promise.allSettled(Array.from({ length: 200 }, () => add(transaction)))
+      })
+      .catch(databaseProblem)
+    expect(outcome).toMatchObject({ type: 'unavailable' })
+    await network.open()
+    await until('nothing to be kept', async () => (await rows().catch(() => 1)) === 0)
+  })
+
+  it('that takes too long in all fails, runs no further statement and is rolled back', async () => {
+    const { db } = await pool(1)
+    const { add, rows } = await table(db)
+    const ended = Promise.withResolvers<unknown>()
+    const work = db.transaction(async (transaction) => {
+      await add(transaction)
+      for (let n = 0; n < 6; n += 1) await transaction.execute(sql`select pg_sleep(0.7)`).catch(ended.resolve)
+      await add(transaction).catch(() => {})
+    })
+    expect(await failureOf(work)).toEqual(tooLate)
+    expect(await failureOf(Promise.reject(await ended.promise))).toEqual(tooLate)
+    await until('its connection', () => poolOf(db)?.inUse === 0)
+    expect(await rows()).toBe(0)
+  })
+})
+
+describe('the trail', () => {
+  const entry = (more: Partial<Entry> = {}): Entry => ({
+    userId: null,
+    role: null,
+    ip: '192.0.2.1',
+    userAgent: null,
+    requestId: crypto.randomUUID(),
+    action: 'patient.read',
+    resource: 'patient',
+    status: 200,
+    ...more,
+  })
+  const rowsOf = async (db: Pool, entries: Entry[]) => {
+    const rows = await db.select({ requestId: audit.requestId }).from(audit)
+    return entries.map(({ requestId }) => rows.filter((row) => row.requestId === requestId).length)
+  }
+
+  it('is written by itself once the database is back, each entry once', async () => {
+    const { db, network } = await pool(1)
+    let asked = 0
+    const logged: string[] = []
+    const log = jsonLog('error', (line) => logged.push(line))
+    const writer = auditLog(db, log, () => {
+      asked += 1
+    })
+    const entries = [entry(), entry()]
+    await db.execute(sql`select 1`)
+    network.mode = 'cut'
+    for (const one of entries) writer.add(one)
+    asked = 0
+    expect(await writer.flush()).toBe(2)
+    expect(asked).toBe(1)
+    network.mode = 'forward'
+    await until('the trail to be written', async () => (await writer.flush()) === 0)
+    expect(await rowsOf(db, entries)).toEqual([1, 1])
+    expect(logged.filter((line) => !line.includes('"lost":0'))).toEqual([])
+  })
+
+  it('loses one entry that the database refuses, says so, and keeps the others of its batch', async () => {
+    const { db } = await pool(1)
+    const logged: string[] = []
+    const writer = auditLog(
+      db,
+      jsonLog('error', (line) => logged.push(line)),
+      () => {},
+    )
+    const entries = [entry(), entry(), entry({ userId: 'not an id' }), entry(), entry()]
+    for (const one of entries) writer.add(one)
+    expect(await writer.flush()).toBe(0)
+    expect(await rowsOf(db, entries)).toEqual([1, 1, 0, 1, 1])
+    expect(logged.map((line) => JSON.parse(line).lost)).toEqual([1])
+  })
+
+  it('is tried again when the process stops, and what is lost then is counted', async () => {
+    const { db, network } = await pool(1)
+    await network.close()
+    const logged: string[] = []
+    const log = jsonLog('error', (line) => logged.push(line))
+    const writer = auditLog(db, log, () => {})
+    for (const one of [entry(), entry(), entry()]) writer.add(one)
+    await lastFlush(writer, log)
+    expect(JSON.parse(logged.at(-1) ?? '{}')).toMatchObject({ msg: 'audit entries were lost', lost: 3 })
+  })
+})
