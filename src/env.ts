@@ -8,6 +8,8 @@ import type { Config } from './config.ts'
 import type { Db } from './db/client.ts'
 import type { Log } from './http/log.ts'
 import type { Assets } from './openapi/page.ts'
+import type { Metrics } from './operation/metrics.ts'
+import type { Tracing } from './operation/tracing.ts'
 import type { Files } from './reports/files.ts'
 
 /** All that a request may use. `node.ts` and `worker.ts` make it; nothing else reads the environment. */
@@ -20,6 +22,9 @@ export type Env = {
   sessions: Sessions
   audit: Audit
   log: Log
+  metrics: Metrics
+  /** Where traces are sent: undefined where nowhere. */
+  tracing?: Tracing | undefined
   /** What the page at /docs is made of. */
   assets: Assets
   /** The client's address, as far as the entry can vouch for it. */
@@ -29,7 +34,10 @@ export type Env = {
 }
 
 /** What every route has. `can()` sets the caller; a route that reads patients' data names them as the subject of its trail. */
-export type App = { Bindings: Env; Variables: { requestId: string; caller?: Caller; subject?: Subject } }
+export type App = {
+  Bindings: Env
+  Variables: { requestId: string; traceId?: string; caller?: Caller; subject?: Subject }
+}
 
 /** The part of a context that is the same for every route, whatever its guards have added to it. */
 export type Asked = { env: Env; req: HonoRequest; var: { requestId: string } }

@@ -13,9 +13,10 @@ import { users } from './auth/schema.ts'
 import { tokenKeys } from './auth/tokens.ts'
 import { ConfigError } from './config.ts'
 import { close, connect } from './db/client.ts'
-import { jsonLog } from './http/log.ts'
+import { nodeLog } from './http/log.node.ts'
 import { senderBehind } from './http/sender.ts'
 import { packageAssets } from './openapi/assets.node.ts'
+import { nodeMetrics } from './operation/metrics.node.ts'
 import { collected } from './reports/files.node.ts'
 import { configure, openDatabase, openFiles, refuseToStart } from './setup.ts'
 
@@ -28,7 +29,7 @@ const stalled = 60_000
 async function start() {
   const config = await configure(process.env)
   const say = (line: string) => process.stdout.write(`${line}\n`)
-  const log = jsonLog(config.LOG_LEVEL, say)
+  const { log, flushed } = nodeLog(config, process.stdout)
   const files = collected(await openFiles(config))
   const database = await openDatabase(config)
   const db = connect(database.url, { max: config.DATABASE_POOL_MAX })
@@ -41,6 +42,10 @@ async function start() {
     }, 1000)
   })
   const passwords = limited(withDjango(nodeHasher), availableParallelism())
+  // Loaded only where it is used: it takes long.
+  const tracing = config.OTEL_EXPORTER_OTLP_ENDPOINT
+    ? (await import('./operation/tracing.node.ts')).startTracing(log)
+    : undefined
   const env = {
     config,
     db,
@@ -48,6 +53,8 @@ async function start() {
     files,
     log,
     audit,
+    metrics: nodeMetrics({ auditBacklog: () => audit.backlog, passwordsWaiting: () => passwords.waiting }),
+    tracing,
     passwords,
     keys: await tokenKeys(config),
     sessions: new Sessions(),
@@ -91,9 +98,10 @@ async function start() {
     await closed
     clearTimeout(cutOff)
     clearTimeout(flushing)
-    await audit.flush()
+    await Promise.all([audit.flush(), tracing?.stop()])
     await close(db, 1)
     await database.stop()
+    await flushed()
     process.exit(0)
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop().catch(refuseToStart))

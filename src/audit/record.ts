@@ -102,6 +102,8 @@ export const record = (db: Pick<Db, 'insert'>, entry: Entry) => db.insert(audit)
 export type Audit = {
   /** Never waits and never fails. */
   add(entry: Entry): void
+  /** How many entries are still to be written. */
+  readonly backlog: number
   /** Resolves when what was added before is written, or has failed and been kept for the next time. */
   flush(): Promise<void>
 }
@@ -114,10 +116,12 @@ const most = 10_000
  */
 export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
   let waiting: Record<string, unknown>[] = []
+  let underWay = 0
   let writing: Promise<void> = Promise.resolve()
   const write = async () => {
     const rows = waiting.splice(0, 1000)
     if (rows.length === 0) return
+    underWay = rows.length
     try {
       await insertEntries(db, {}).execute({ rows: JSON.stringify(rows) })
     } catch (error) {
@@ -126,10 +130,15 @@ export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
       const lost = waiting.splice(0, Math.max(0, waiting.length - most)).length
       log.error({ msg: 'audit entries could not be written yet', waiting: waiting.length, lost, err: error })
       return
+    } finally {
+      underWay = 0
     }
     if (waiting.length > 0) await write()
   }
   return {
+    get backlog() {
+      return waiting.length + underWay
+    },
     add(entry) {
       waiting.push(columnsOf(audit, { ...entry, id: uuid(), at: new Date() }))
       schedule()

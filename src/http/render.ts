@@ -15,13 +15,15 @@ const asProblem = (error: Error): Problem => {
 export const renderProblem: ErrorHandler<App> = (error, c) => {
   const problem = asProblem(error)
   const { detail, errors, headers } = problem.details
-  if (problem.status >= 500) c.env.log.error({ requestId: c.var.requestId, err: problem.details.cause ?? error })
+  const requestId = c.get('requestId')
+  if (problem.status >= 500)
+    c.env.log.error({ requestId, traceId: c.get('traceId'), err: problem.details.cause ?? error })
   const body = {
     type: `/problems/${problem.type}`,
     title: problems[problem.type][1],
     status: problem.status,
     ...(detail && { detail }),
-    instance: c.var.requestId,
+    instance: requestId,
     ...(errors && { errors }),
   }
   return c.body(JSON.stringify(body), problem.status, { ...headers, 'Content-Type': 'application/problem+json' })
