@@ -11,6 +11,8 @@ const patience = 1000
 
 type Lines = {
   write(line: string): void
+  /** Hands over what is there without waiting. */
+  flush(): void
   /** Resolves when all is handed over, or cannot be. */
   flushed(): Promise<void>
 }
@@ -25,9 +27,8 @@ export function linesTo(stream: Writable): Lines {
     if (text) stream.write(text)
   }
   stream.on('error', () => {})
-  // The process may end before its turn does.
-  process.on('exit', flush)
   return {
+    flush,
     write(line) {
       if (lines.length + stream.writableLength > most) {
         dropped += 1
@@ -52,7 +53,9 @@ export function linesTo(stream: Writable): Lines {
 
 /** The log of a process, on `stream`: in JSON, or for people where one looks at a terminal or the settings say so. */
 export function nodeLog(config: Config, stream: Writable & { isTTY?: boolean }): { log: Log } & Pick<Lines, 'flushed'> {
-  const { write, flushed } = linesTo(stream)
+  const { write, flush, flushed } = linesTo(stream)
+  // A process that ends in the middle of a turn ends before its lines go out.
+  process.on('exit', flush)
   const looked = stream.isTTY === true && config.NODE_ENV !== 'production'
   const format = config.LOG_FORMAT ?? (looked ? 'pretty' : 'json')
   const level = config.LOG_LEVEL

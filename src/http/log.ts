@@ -1,3 +1,5 @@
+import { DrizzleQueryError } from 'drizzle-orm'
+
 const levels = ['debug', 'info', 'warn', 'error'] as const
 export type Level = (typeof levels)[number]
 /** What a line tells. An error stands in `err`. */
@@ -15,27 +17,29 @@ export type Described = {
   cause?: Described | undefined
 }
 
+/** The calls of a stack, without the message above them. */
+const callsOf = ({ stack = '', message }: Error) =>
+  stack
+    .replace(message, '')
+    .split('\n')
+    .filter((line) => line.startsWith('    at '))
+    .join('\n')
+
 /**
- * What may be known of an error outside the database: not its message, which can hold the value that was refused, nor
- * the driver's `detail`, `query` and `parameters`.
+ * What may be known of an error outside the database: not its message, which can hold the statement and the values that
+ * were refused, nor the driver's `detail`, `query` and `parameters`.
  */
 const describe = (error: unknown): Described => {
   if (!(error instanceof Error)) return { name: typeof error }
-  const fromDatabase = error.name === 'PostgresError' || error.name === 'DrizzleQueryError'
+  const fromDatabase = error instanceof DrizzleQueryError || error.name === 'PostgresError'
   const { code, constraint_name, table_name, routine }: Error & { [key: string]: unknown } = Object.assign(error)
-  const stack = fromDatabase
-    ? error.stack
-        ?.split('\n')
-        .filter((line) => line.startsWith('    at '))
-        .join('\n')
-    : error.stack
   return {
     name: error.name,
     code,
     constraint: constraint_name,
     table: table_name,
     routine,
-    stack,
+    stack: fromDatabase ? callsOf(error) : error.stack,
     cause: error.cause ? describe(error.cause) : undefined,
   }
 }

@@ -58,6 +58,11 @@ export class Program {
     return this.#child.exitCode
   }
 
+  /** Reads nothing more of what it prints: its next write finds a broken pipe. */
+  hangUp(): void {
+    this.#child.stdout?.destroy()
+  }
+
   kill(signal: NodeJS.Signals = 'SIGTERM'): void {
     this.#child.kill(signal)
   }
