@@ -4,10 +4,10 @@ import { describe, expect, it } from 'vitest'
 import { readConfig } from '../src/config.ts'
 import { close, connect } from '../src/db/client.ts'
 import { linesTo, nodeLog } from '../src/http/log.node.ts'
-import { pretty } from '../src/http/log.pretty.node.ts'
+import { prettyLog } from '../src/http/log.pretty.node.ts'
 import { jsonLog } from '../src/http/log.ts'
 import { type Answer, secret, world } from './support/api.ts'
-import { ownFolder, Program, send, until } from './support/program.ts'
+import { ownFolder, Program, send, startNode, until } from './support/program.ts'
 
 const { api, admin, url } = await world()
 const folder = await ownFolder()
@@ -182,21 +182,26 @@ describe('levels', () => {
 })
 
 describe('in a terminal', () => {
-  const described = { name: 'Error', code: 'E1', stack: 'Error: x\n    at y', cause: { name: 'TypeError' } }
+  const lines: string[] = []
+  const log = prettyLog('info', (line) => lines.push(line), { pid: 7 })
 
   it('a request reads as a sentence', () => {
-    const line = { requestId: 'r1', method: 'GET', route: '/api/patients/:id', status: 200, ms: 1.2, userId: undefined }
-    expect(pretty('info', line, undefined)).toMatch(
-      /^\d\d:\d\d:\d\d info {2}GET \/api\/patients\/:id 200 in 1\.2 ms requestId=r1$/,
-    )
+    log.info({ requestId: 'r1', method: 'GET', route: '/api/patients/:id', status: 200, ms: 1.2, userId: undefined })
+    expect(lines.at(-1)).toMatch(/^\d\d:\d\d:\d\d info {2}GET \/api\/patients\/:id 200 in 1\.2 ms pid=7 requestId=r1$/)
   })
 
   it('an error shows its stack and its cause', () => {
-    expect(
-      pretty('error', { requestId: 'r1', err: new Error('raw') }, described)
-        .split('\n')
-        .slice(1),
-    ).toEqual(['  Error code=E1', '    Error: x', '        at y', '  because of TypeError'])
+    const cause = Object.assign(new TypeError('why'), { code: 'E1' })
+    log.error({ msg: 'it failed', err: new Error('what', { cause }) })
+    const [head, ...told] = lines.at(-1)?.split('\n') ?? []
+    expect(head).toMatch(/ error it failed pid=7$/)
+    expect(told.filter((line) => !/^ +at /.test(line))).toEqual([
+      '  Error',
+      '    Error: what',
+      '  because of TypeError code=E1',
+      '    TypeError: why',
+    ])
+    expect(told.some((line) => /^ +at .*log\.test\.ts/.test(line))).toBe(true)
   })
 
   it('is chosen by who looks, and by LOG_FORMAT first', async () => {
@@ -217,21 +222,16 @@ describe('in a terminal', () => {
 })
 
 describe('npm start', () => {
-  const settings = { PORT: '0', DATA_DIR: folder, DATABASE_URL: url }
-  const start = async (more: Record<string, string> = {}) => {
-    const program = new Program('src/node.ts', { ...settings, ...more })
-    return { program, url: (await program.said(/http:\/\/127\.0\.0\.1:\d+/)).trim() }
-  }
+  const start = (more?: Record<string, string>) => startNode(url, folder, more)
 
   it('has written every line when it has stopped', async () => {
-    const { program, url } = await start()
+    const { program, url, stop } = await start()
     const answers = await Promise.all(Array.from({ length: 200 }, () => send('GET', `${url}/healthz`)))
-    program.kill()
-    expect(await program.exit()).toBe(0)
+    expect(await stop()).toBe(0)
     const ids = program.output
       .split('\n')
       .filter((line) => line.startsWith('{'))
-      .map((line) => JSON.parse(line).requestId)
+      .flatMap((line) => JSON.parse(line).requestId ?? [])
     expect(ids.toSorted()).toEqual(answers.map(({ headers }) => headers.get('X-Request-Id')).toSorted())
   })
 
@@ -248,18 +248,16 @@ describe('npm start', () => {
   })
 
   it('goes on when nobody reads what it prints any more', async () => {
-    const { program, url } = await start()
+    const { program, url, stop } = await start()
     program.hangUp()
     for (let count = 0; count < 5; count += 1) expect((await send('GET', `${url}/healthz`)).status).toBe(200)
-    program.kill()
-    expect(await program.exit()).toBe(0)
+    expect(await stop()).toBe(0)
   })
 
   it('prints for people where LOG_FORMAT says so', async () => {
-    const { program, url } = await start({ LOG_FORMAT: 'pretty' })
+    const { program, url, stop } = await start({ LOG_FORMAT: 'pretty' })
     await send('GET', `${url}/healthz`)
     await until('the line', () => / info {2}GET \/healthz 200 in [\d.]+ ms requestId=/.test(program.output))
-    program.kill()
-    expect(await program.exit()).toBe(0)
+    expect(await stop()).toBe(0)
   })
 })

@@ -1,8 +1,8 @@
 import type { Writable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import type { Config } from '../config.ts'
-import { pretty } from './log.pretty.node.ts'
-import { formattedLog, jsonLog, type Log } from './log.ts'
+import { prettyLog } from './log.pretty.node.ts'
+import { jsonLog, type Line, type Log } from './log.ts'
 
 /** Lines kept for a reader that does not keep up, in characters. Beyond, they are dropped, and it is said how many. */
 const most = 8 * 1024 * 1024
@@ -51,13 +51,17 @@ export function linesTo(stream: Writable): Lines {
   }
 }
 
-/** The log of a process, on `stream`: in JSON, or for people where one looks at a terminal or the settings say so. */
-export function nodeLog(config: Config, stream: Writable & { isTTY?: boolean }): { log: Log } & Pick<Lines, 'flushed'> {
+type Terminal = Writable & { isTTY?: boolean }
+
+/**
+ * The log of a process, on `stream`: in JSON, or for people where one looks at a terminal or the settings say so.
+ * `always` is said in every line.
+ */
+export function nodeLog(config: Config, stream: Terminal, always?: Line): { log: Log } & Pick<Lines, 'flushed'> {
   const { write, flush, flushed } = linesTo(stream)
   // A process that ends in the middle of a turn ends before its lines go out.
   process.on('exit', flush)
   const looked = stream.isTTY === true && config.NODE_ENV !== 'production'
-  const format = config.LOG_FORMAT ?? (looked ? 'pretty' : 'json')
-  const level = config.LOG_LEVEL
-  return { log: format === 'pretty' ? formattedLog(pretty, level, write) : jsonLog(level, write), flushed }
+  const log = (config.LOG_FORMAT ?? (looked ? 'pretty' : 'json')) === 'pretty' ? prettyLog : jsonLog
+  return { log: log(config.LOG_LEVEL, write, always), flushed }
 }

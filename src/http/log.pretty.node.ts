@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import type { Described, Format, Level } from './log.ts'
+import { type Described, type Format, formattedLog, type Level, type Line, type Log } from './log.ts'
 
 const colours = { debug: 'gray', info: 'green', warn: 'yellow', error: 'red' } as const satisfies Record<Level, string>
 
@@ -13,8 +13,7 @@ const told = ({ name, stack, cause, ...rest }: Described): string => {
   return `\n  ${head}${stack ? `\n${stack.replace(/^/gm, '    ')}` : ''}${because}`
 }
 
-/** For people who look at a terminal. Colours only where it has them. */
-export const pretty: Format = (level, line, error) => {
+const pretty: Format = (level, line, error) => {
   const { msg, method, route, status, ms, err: _, ...rest } = line
   const time = new Date().toTimeString().slice(0, 8)
   const what = method === undefined ? shown(msg) : `${method} ${route} ${status} in ${ms} ms`
@@ -23,3 +22,7 @@ export const pretty: Format = (level, line, error) => {
   const dim = more.length > 0 ? ` ${styleText('dim', more.join(' '))}` : ''
   return `${styleText('dim', time)} ${named} ${msg === undefined && method === undefined ? '' : what}${dim}${error ? told(error) : ''}`
 }
+
+/** Writes lines of at least `level` through `write` for people who look at a terminal; in colour where it has them. */
+export const prettyLog = (level: Level | 'silent', write: (line: string) => void, always?: Line): Log =>
+  formattedLog(pretty, level, write, always)

@@ -49,15 +49,24 @@ export type Format = (level: Level, line: Line, err: Described | undefined) => s
 
 const json: Format = (level, line, err) => JSON.stringify({ time: new Date().toISOString(), level, ...line, err })
 
-/** Writes lines of at least `level` through `write`, each as `format` says. */
-export function formattedLog(format: Format, level: Level | 'silent', write: (line: string) => void): Log {
+/** Writes lines of at least `level` through `write`, as `format` says, with what `always` says of every one. */
+export function formattedLog(
+  format: Format,
+  level: Level | 'silent',
+  write: (line: string) => void,
+  always?: Line,
+): Log {
   const lowest = level === 'silent' ? levels.length : levels.indexOf(level)
   const at = (name: Level) => {
     if (levels.indexOf(name) < lowest) return () => {}
-    return (line: Line) => write(format(name, line, line.err === undefined ? undefined : describe(line.err)))
+    return (line: Line) => {
+      const err = line.err === undefined ? undefined : describe(line.err)
+      write(format(name, always ? { ...always, ...line } : line, err))
+    }
   }
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }
 
-/** Writes lines of at least `level` through `write`, each as one JSON object. */
-export const jsonLog = (level: Level | 'silent', write: (line: string) => void): Log => formattedLog(json, level, write)
+/** Writes lines of at least `level` through `write`, each as one JSON object, with what `always` says of every one. */
+export const jsonLog = (level: Level | 'silent', write: (line: string) => void, always?: Line): Log =>
+  formattedLog(json, level, write, always)

@@ -10,7 +10,7 @@ export type Levels = {
   auditBacklog: () => number
   /** Passwords that wait to be hashed or checked. */
   passwordsWaiting: () => number
-  pool?: () => PoolUse
+  pool?: () => PoolUse | undefined
 }
 
 /** What was counted since the start. */
@@ -73,9 +73,9 @@ export function registryOf(counts: Counts, { auditBacklog, passwordsWaiting, poo
   level('audit_backlog_entries', 'Entries of the trail that are still to be written.', auditBacklog)
   level('password_hashes_waiting', 'Passwords that wait to be hashed or checked.', passwordsWaiting)
   if (pool) {
-    level('db_pool_connections_in_use', 'Connections to PostgreSQL that are busy.', () => pool().inUse)
-    level('db_pool_connections_max', 'Connections to PostgreSQL that there may be.', () => pool().max)
-    level('db_pool_queries_waiting', 'Queries that wait for a connection.', () => pool().waiting)
+    level('db_pool_connections_in_use', 'Connections to PostgreSQL that are busy.', () => pool()?.inUse ?? 0)
+    level('db_pool_connections_max', 'Connections to PostgreSQL that there may be.', () => pool()?.max ?? 0)
+    level('db_pool_queries_waiting', 'Queries that wait for a connection.', () => pool()?.waiting ?? 0)
   }
   collectDefaultMetrics({ register: registry })
   return registry

@@ -70,11 +70,14 @@ export function startTracing(log: Log): Tracing & { stop(): Promise<void> } {
     },
     async stop() {
       let timer: NodeJS.Timeout | undefined
-      const limit = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, patience)
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(() => {
+          log.warn({ msg: 'the last traces could not be sent in time' })
+          resolve()
+        }, patience)
       })
-      // What could not be sent is logged already.
-      await Promise.race([provider.shutdown().catch(() => {}), limit])
+      // What was refused is in the log already.
+      await Promise.race([provider.shutdown().catch(() => {}), late])
       clearTimeout(timer)
     },
   }
