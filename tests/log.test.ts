@@ -121,6 +121,14 @@ describe('lines', () => {
   })
 
   it('are all handed over when it is waited for', async () => {
+    const { stream, writes } = sink()
+    const { write, flushed } = linesTo(stream)
+    write('a')
+    await flushed()
+    expect(writes.join('')).toBe('a\n')
+  })
+
+  it('are waited for where the reader is slow', async () => {
     const { stream, writes, read } = sink({ slow: true })
     const { write, flushed } = linesTo(stream)
     write('a')
@@ -130,7 +138,8 @@ describe('lines', () => {
     const flushing = flushed().then(() => {
       done = true
     })
-    expect(done).toBe(false)
+    await setImmediate()
+    expect([done, writes]).toEqual([false, ['a\n']])
     for (let count = 0; count < 3; count += 1) {
       read()
       await setImmediate()
