@@ -9,11 +9,11 @@ import { doctorRoutes } from './doctors/routes.ts'
 import type { App } from './env.ts'
 import { shareWithOrigins } from './http/cors.ts'
 import { headers } from './http/headers.ts'
-import { logRequests } from './http/log.ts'
 import { renderProblem } from './http/render.ts'
 import { allowedMethods, unknownPath } from './http/routing.ts'
 import { mappingRoutes } from './mappings/routes.ts'
 import { documentRoutes } from './openapi/routes.ts'
+import { observeRequests } from './operation/observe.ts'
 import { operationRoutes } from './operation/routes.ts'
 import { patientRoutes } from './patients/routes.ts'
 import { reportRoutes } from './reports/routes.ts'
@@ -24,7 +24,7 @@ const base = new Hono<App>({ strict: false })
 
 base.onError(renderProblem)
 base.notFound(unknownPath)
-base.use(headers, logRequests, shareWithOrigins, allowedMethods(base))
+base.use(headers, observeRequests, shareWithOrigins, allowedMethods(base))
 
 /** The whole API. Every route begins with the guard that says who may use it. */
 export const app = base

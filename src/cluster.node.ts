@@ -1,6 +1,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import type { Config } from './config.ts'
-import { jsonLog } from './http/log.ts'
+import { nodeLog } from './http/log.node.ts'
+import { shareMetrics } from './operation/metrics.cluster.node.ts'
 import { stopMessage, whenToldToStop } from './signals.node.ts'
 
 /** How long the processes may take to stop, in ms. */
@@ -23,7 +24,8 @@ worker?.on('disconnect', () => {
  * with 0 when it was told to stop and all have finished, with 1 when they cannot start.
  */
 export function supervise(config: Config): void {
-  const log = jsonLog(config.LOG_LEVEL, (line) => process.stdout.write(`${line}\n`), { pid: process.pid })
+  const { log } = nodeLog(config, process.stdout, { pid: process.pid })
+  shareMetrics()
   const workers = new Set<Worker>()
   let inVain = 0
   let started = false

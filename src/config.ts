@@ -75,6 +75,9 @@ const Settings = z.object({
   TRUST_PROXY: list(network),
   CORS_ORIGINS: list(origin),
   LOG_LEVEL: oneOf(['debug', 'info', 'warn', 'error', 'silent'], 'info'),
+  LOG_FORMAT: optional(z.enum(['json', 'pretty'], { error: 'must be one of json, pretty' })),
+  METRICS_TOKEN: optional(z.string().regex(/^[\x21-\x7e]{16,}$/, 'must be at least 16 visible ASCII characters')),
+  OTEL_EXPORTER_OTLP_ENDPOINT: optional(z.url({ protocol: /^https?$/, error: 'must be the URL of a collector' })),
 })
 
 export type Config = Readonly<z.output<typeof Settings>>

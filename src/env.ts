@@ -8,6 +8,8 @@ import type { Config } from './config.ts'
 import type { Pool } from './db/client.ts'
 import type { Log } from './http/log.ts'
 import type { Assets } from './openapi/page.ts'
+import type { Metrics } from './operation/metrics.ts'
+import type { Tracing } from './operation/tracing.ts'
 import type { Files } from './reports/files.ts'
 
 /** All that a request may use. `node.ts` and `worker.ts` make it; nothing else reads the environment. */
@@ -20,6 +22,9 @@ export type Env = {
   sessions: Sessions
   audit: Audit
   log: Log
+  metrics: Metrics
+  /** Where traces are sent: undefined where nowhere. */
+  tracing?: Tracing | undefined
   /** What the page at /docs is made of. */
   assets: Assets
   /** The client's address, as far as the entry can vouch for it. */
@@ -35,6 +40,7 @@ export type App = {
   Bindings: Env
   Variables: {
     requestId: string
+    traceId?: string
     /** What every answer to this request carries. */
     headers: Record<string, string>
     /** The answer that carries it already. */

@@ -12,12 +12,13 @@ import { limited } from './auth/passwords.ts'
 import { users } from './auth/schema.ts'
 import { tokenKeys } from './auth/tokens.ts'
 import { type Config, ConfigError } from './config.ts'
-import { close, connect } from './db/client.ts'
+import { close, connect, poolOf } from './db/client.ts'
 import { drainable } from './http/drain.node.ts'
-import { jsonLog } from './http/log.ts'
+import { nodeLog } from './http/log.node.ts'
 import { answerRequests } from './http/raw.node.ts'
 import { senderBehind } from './http/sender.ts'
 import { packageAssets } from './openapi/assets.node.ts'
+import { nodeMetrics } from './operation/metrics.node.ts'
 import { collected } from './reports/files.node.ts'
 import { configure, openDatabase, openFiles, refuseToStart } from './setup.ts'
 import { whenToldToStop } from './signals.node.ts'
@@ -36,7 +37,7 @@ async function start(config: Config, worker?: Worker) {
   whenToldToStop(() => void stop().catch(refuseToStart))
 
   const say = (line: string) => process.stdout.write(`${line}\n`)
-  const log = jsonLog(config.LOG_LEVEL, say, worker ? { pid: process.pid } : {})
+  const { log, flushed } = nodeLog(config, process.stdout, worker && { pid: process.pid })
   // Node itself would print the error whole, and a database's holds what was written.
   process.on('uncaughtException', (err) => {
     log.error({ msg: 'ended by a fault of its own', err })
@@ -58,6 +59,10 @@ async function start(config: Config, worker?: Worker) {
     }, 1000)
   })
   const passwords = limited(withDjango(nodeHasher), Math.ceil(availableParallelism() / config.WEB_CONCURRENCY))
+  // Loaded only where it is used: it takes long.
+  const tracing = config.OTEL_EXPORTER_OTLP_ENDPOINT
+    ? (await import('./operation/tracing.node.ts')).startTracing(log)
+    : undefined
   const env = {
     config,
     db,
@@ -65,6 +70,12 @@ async function start(config: Config, worker?: Worker) {
     files,
     log,
     audit,
+    metrics: nodeMetrics({
+      auditBacklog: () => audit.backlog,
+      passwordsWaiting: () => passwords.waiting,
+      pool: () => poolOf(db),
+    }),
+    tracing,
     passwords,
     keys: await tokenKeys(config),
     sessions: new Sessions(),
@@ -98,9 +109,10 @@ async function start(config: Config, worker?: Worker) {
     }, longest)
     await connections.drain(patience)
     clearTimeout(flushing)
-    await lastFlush(audit, log)
+    await Promise.all([lastFlush(audit, log), tracing?.stop()])
     await close(db, 1)
     await database.stop()
+    await flushed()
     return process.exit(0)
   }
 

@@ -12,6 +12,7 @@ import { discardBody } from './http/form.ts'
 import { jsonLog, type Log } from './http/log.ts'
 import { problems } from './http/problem.ts'
 import type { Assets } from './openapi/page.ts'
+import { noMetrics } from './operation/metrics.ts'
 import { type Bucket, r2Files } from './reports/files.r2.ts'
 
 type Bindings = {
@@ -75,6 +76,7 @@ export default {
       files: r2Files(bindings.REPORTS),
       assets: assetsOf(bindings.ASSETS),
       audit,
+      metrics: noMetrics,
       address: request.headers.get('CF-Connecting-IP') ?? '',
       secure: request.url.startsWith('https:'),
       draining: false,

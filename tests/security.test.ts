@@ -65,6 +65,7 @@ const table: [route: string, answers: number[], request?: Request][] = [
   ...['/docs', '/docs/start.js', '/docs/swagger-ui.css', '/docs/swagger-ui-bundle.js'].map(
     (path): [string, number[]] => [`GET ${path}`, [200, 200, 200, 200, 200, 200, 200]],
   ),
+  ['GET /metrics', [200, 200, 200, 200, 200, 200, 200]],
   ['GET /readyz', [200, 200, 200, 200, 200, 200, 200]],
 
   ['POST /api/auth/register', [201, 201, 201, 201, 201, 201, 201], { body: account }],

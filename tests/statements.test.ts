@@ -52,6 +52,7 @@ const someone = () => api.register('Someone')
 const table: [route: string, statements: number, request?: Request][] = [
   ['GET /', 0],
   ['GET /healthz', 0],
+  ['GET /metrics', 0],
   ['GET /readyz', 1],
   ['GET /openapi.json', 0],
   ['GET /docs', 0],

@@ -104,6 +104,8 @@ export const record = (db: Pick<Db, 'insert'>, entry: Entry) => db.insert(audit)
 export type Audit = {
   /** Never waits and never fails. */
   add(entry: Entry): void
+  /** How many entries are still to be written. */
+  readonly backlog: number
   /** Resolves when what was added before is written, or has failed: to how many entries wait for the next time. */
   flush(): Promise<number>
 }
@@ -119,6 +121,7 @@ const most = 10_000
  */
 export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
   let waiting: Row[] = []
+  let underWay = 0
   let writing = Promise.resolve(0)
 
   /** Writes rows, but for those that the database refuses: it would refuse them for ever. */
@@ -137,6 +140,7 @@ export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
   const write = async (): Promise<number> => {
     while (waiting.length > 0) {
       const rows = waiting.splice(0, 1000)
+      underWay = rows.length
       try {
         await insert(rows)
       } catch (error) {
@@ -145,11 +149,16 @@ export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
         log.error({ msg: 'audit entries could not be written yet', waiting: waiting.length, lost, err: error })
         schedule()
         break
+      } finally {
+        underWay = 0
       }
     }
     return waiting.length
   }
   return {
+    get backlog() {
+      return waiting.length + underWay
+    },
     add(entry) {
       waiting.push(columnsOf(audit, { ...entry, id: newId(), at: new Date() }))
       schedule()

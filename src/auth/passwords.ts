@@ -34,14 +34,20 @@ export const outdated = (hash: string): boolean => {
 /** Hashes of no password: checked where there is no account, so that it takes as long as where there is one. */
 export const decoy = '$argon2id$v=19$m=19456,t=2,p=1$TGgYpC90Sk/XFVwavEK+uQ$1d+JMEkKU6ISylFvwlBT6zOjOMlQRRzLQEvyFunWuI4'
 
+/** A hasher that says how many passwords wait for it. */
+export type LimitedHasher = PasswordHasher & { readonly waiting: number }
+
 /** At most `hashes` at once and `waiting` behind them: a flood of sign-ins must starve nothing else. */
-export function limited(hasher: PasswordHasher, hashes: number, waiting = 100): PasswordHasher {
+export function limited(hasher: PasswordHasher, hashes: number, waiting = 100): LimitedHasher {
   const limit = pLimit(hashes)
   const run = <T>(work: () => Promise<T>) => {
     if (limit.pendingCount >= waiting) throw new Problem('unavailable', { headers: { 'Retry-After': '1' } })
     return limit(work)
   }
   return {
+    get waiting() {
+      return limit.pendingCount
+    },
     hash: async (password) => run(() => hasher.hash(password)),
     verify: async (hash, password) => run(() => hasher.verify(hash, password)),
   }

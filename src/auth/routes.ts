@@ -16,6 +16,7 @@ const pairFor = (c: Asked, session: SessionRow) => tokenPair(c.env.config, c.env
 
 /** A refusal that says nothing of whether there is such an account, and its row of the trail. */
 const refused = (c: Asked, userId: string | null) => {
+  c.env.metrics.loginFailed()
   c.env.audit.add({ ...sender(c), userId, role: null, action: 'auth.login_failed', resource: 'auth', status: 401 })
   return unauthorized('The e-mail address or the password is not right.')
 }

@@ -24,16 +24,16 @@ export const problemBody = ({ type, status, details: { detail, errors } }: Probl
 
 /** Logs a 5xx: with its cause where there is one, as a warning where it was meant. */
 function logFault(error: Error, problem: Problem, c: Context<App>): void {
-  const { requestId } = c.var
+  const about = { requestId: c.get('requestId'), traceId: c.get('traceId') }
   const err = problem.details.cause ?? (problem === error ? undefined : error)
-  if (err === undefined) c.env.log.warn({ requestId, msg: problem.message })
-  else c.env.log.error({ requestId, err })
+  if (err === undefined) c.env.log.warn({ ...about, msg: problem.message })
+  else c.env.log.error({ ...about, err })
 }
 
 /** Renders whatever was thrown. What is not a {@link Problem} is answered with the request id alone. */
 export const renderProblem: ErrorHandler<App> = (error, c) => {
   const problem = asProblem(error)
   if (problem.status >= 500) logFault(error, problem, c)
-  const body = problemBody(problem, c.var.requestId)
+  const body = problemBody(problem, c.get('requestId'))
   return c.body(body, problem.status, { ...problem.details.headers, 'Content-Type': 'application/problem+json' })
 }

@@ -1,12 +1,16 @@
+import { timingSafeEqual } from 'node:crypto'
 import { sql } from 'drizzle-orm'
-import { Hono } from 'hono'
+import { Hono, type MiddlewareHandler } from 'hono'
 import * as z from 'zod'
 import journal from '../../drizzle/meta/_journal.json' with { type: 'json' }
 import { anyone } from '../access/can.ts'
+import { bearer, unauthorized } from '../auth/authenticate.ts'
+import { hashOf } from '../auth/tokens.ts'
 import type { Db } from '../db/client.ts'
 import type { App } from '../env.ts'
-import { plain } from '../http/about.ts'
+import { content, plain } from '../http/about.ts'
 import { Problem } from '../http/problem.ts'
+import { noQuery } from '../http/valid.ts'
 
 const Health = z.object({ status: z.literal('ok') }).meta({ id: 'Health' })
 const Index = z
@@ -26,6 +30,18 @@ const newest = Math.max(0, ...journal.entries.map((entry) => entry.when))
 
 const migrated = (db: Db) =>
   db.execute<{ done: boolean }>(sql`select max(created_at) >= ${newest} as done from drizzle.__drizzle_migrations`)
+
+/** Compared by hash: how long it takes tells nothing of the token, nor of its length. */
+const isSame = (a: string, b: string) => timingSafeEqual(Buffer.from(hashOf(a)), Buffer.from(hashOf(b)))
+
+/** Lets through who has the METRICS_TOKEN, where there is one. @throws {Problem} 404 where no figures are kept, 401 */
+const needsMetricsToken: MiddlewareHandler<App> = (c, next) => {
+  const { config, metrics } = c.env
+  if (!metrics.exposition) throw new Problem('not-found', { detail: 'No metrics are kept here.' })
+  if (config.METRICS_TOKEN && !isSame(bearer(c) ?? '', config.METRICS_TOKEN))
+    throw unauthorized('The METRICS_TOKEN is needed: Authorization: Bearer …')
+  return next()
+}
 
 export const operationRoutes = new Hono<App>()
   .get('/', anyone({ id: 'getIndex', summary: 'Say what this is and where to go', answers: plain(Index) }), (c) =>
@@ -63,5 +79,25 @@ export const operationRoutes = new Hono<App>()
       if (!row?.done)
         throw new Problem('unavailable', { detail: 'The database is not migrated.', headers: { 'Retry-After': '5' } })
       return c.json({ status: 'ok' }, 200)
+    },
+  )
+  .get(
+    '/metrics',
+    anyone({
+      id: 'getMetrics',
+      summary: 'Get the figures of the service, for Prometheus',
+      description:
+        'Where METRICS_TOKEN is set, it is needed as `Authorization: Bearer …`. On Workers there are none: 404.',
+      answers: content(['text/plain']),
+      problems: ['unauthorized', 'not-found'],
+    }),
+    needsMetricsToken,
+    noQuery(),
+    async (c) => {
+      const figures = (await c.env.metrics.exposition?.()) ?? ''
+      return c.body(figures, 200, {
+        'Content-Type': 'text/plain; version=0.0.4; charset=utf-8',
+        'Cache-Control': 'no-store',
+      })
     },
   )

@@ -111,6 +111,10 @@ describe('the Worker', () => {
     expect((await send('GET', `${url}/`)).at('documentation')).toBe('/docs')
   })
 
+  it('keeps no figures', async () => {
+    expect((await send('GET', `${url}/metrics`)).status).toBe(404)
+  })
+
   it('never prints its secret', async () => {
     const secret = await readFile(join(settings.DATA_DIR, 'jwt-secret'), 'utf8')
     expect(secret.length).toBeGreaterThan(32)

@@ -14,6 +14,7 @@ import { close, connect, type Pool } from '../../src/db/client.ts'
 import type { Env } from '../../src/env.ts'
 import { jsonLog } from '../../src/http/log.ts'
 import { packageAssets } from '../../src/openapi/assets.node.ts'
+import { nodeMetrics } from '../../src/operation/metrics.node.ts'
 import { folderFiles } from '../../src/reports/files.folder.ts'
 import { copyOf } from './database.ts'
 import { expectDocumented } from './documented.ts'
@@ -111,6 +112,8 @@ export class Api {
     const logged: string[] = []
     const log = jsonLog('debug', (line) => logged.push(line))
     const db = connect(url, { max: config.DATABASE_POOL_MAX, timeout: config.DATABASE_TIMEOUT_MS })
+    const audit = auditLog(db, log, () => {})
+    const passwords = limited(withDjango(nodeHasher), 2)
     const folder = await mkdtemp(join(tmpdir(), 'hospital-reports-'))
     const env: Env = {
       config,
@@ -119,9 +122,10 @@ export class Api {
       log,
       assets: packageAssets,
       keys: await tokenKeys(config),
-      passwords: limited(withDjango(nodeHasher), 2),
+      passwords,
       sessions: new Sessions(),
-      audit: auditLog(db, log, () => {}),
+      audit,
+      metrics: nodeMetrics({ auditBacklog: () => audit.backlog, passwordsWaiting: () => passwords.waiting }),
       address: '192.0.2.1',
       secure: false,
       draining: false,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll } from 'vitest'
-import { Answer } from './api.ts'
+import { Answer, secret } from './api.ts'
 import { expectDocumented } from './documented.ts'
 
 type Settings = Record<string, string>
@@ -58,6 +58,11 @@ export class Program {
     return this.#child.exitCode
   }
 
+  /** Reads nothing more of what it prints: its next write finds a broken pipe. */
+  hangUp(): void {
+    this.#child.stdout?.destroy()
+  }
+
   kill(signal: NodeJS.Signals = 'SIGTERM'): void {
     this.#child.kill(signal)
   }
@@ -96,4 +101,20 @@ export async function send(method: string, url: string, body?: unknown, token?: 
   const answer = new Answer(response.status, response.headers, await response.text())
   expectDocumented(method, url, answer.status, answer.headers, answer.body)
   return answer
+}
+
+/** Starts the API as in production, on the database at `database`; `more` are settings beside those that it needs. */
+export async function startNode(database: string, folder: string, more: Settings = {}) {
+  const needed = { NODE_ENV: 'production', JWT_SECRET: secret, REPORTS_DIR: join(folder, 'reports'), PORT: '0' }
+  const program = new Program('--import', { ...needed, DATABASE_URL: database, ...more }, [
+    './src/preload.ts',
+    'src/node.ts',
+  ])
+  const [, port] = /(\d+)/.exec(await program.said(/(?<=port\W+)\d+/)) ?? []
+  /** Tells it to stop and gives its exit code. */
+  const stop = () => {
+    program.kill()
+    return program.exit()
+  }
+  return { program, url: `http://127.0.0.1:${port}`, stop }
 }

@@ -22,6 +22,8 @@ export const walk: Step[] = [
   { id: 'getIndex' },
   { id: 'getHealth' },
   { id: 'getReadiness' },
+  // 401 where a METRICS_TOKEN is set, 404 on Workers.
+  { id: 'getMetrics', statuses: [200, 401, 404] },
   { id: 'getOpenApi' },
   { id: 'getDocs' },
   { id: 'getDocsStart' },
