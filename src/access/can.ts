@@ -34,7 +34,7 @@ export type Guard = { [guard]: PermissionName | 'anyone'; [about]: About }
 export const sender = (c: Asked) => ({
   ip: c.env.address,
   userAgent: c.req.header('User-Agent')?.slice(0, 500) ?? null,
-  requestId: c.var.requestId,
+  requestId: c.get('requestId'),
 })
 
 /** Marks a route that needs no sign-in, and says what it does. @throws {Problem} 406 */
