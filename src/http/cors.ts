@@ -12,5 +12,7 @@ const sharing = cors({
 })
 
 /** Lets the pages of `CORS_ORIGINS`, and no others, read answers; never with credentials. */
-export const shareWithOrigins: MiddlewareHandler<App> = (c, next) =>
-  c.env.config.CORS_ORIGINS.includes(c.req.header('Origin') ?? '') ? sharing(c, next) : next()
+export const shareWithOrigins: MiddlewareHandler<App> = (c, next) => {
+  const { CORS_ORIGINS: origins } = c.env.config
+  return origins.length > 0 && origins.includes(c.req.header('Origin') ?? '') ? sharing(c, next) : next()
+}
