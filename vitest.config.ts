@@ -10,6 +10,8 @@ export default defineConfig({
     exclude: onServer ? ['tests/runtimes/!(cluster|stop).test.ts'] : ['tests/races/**', 'tests/faults/**'],
     globalSetup: 'tests/support/database.ts',
     pool: 'forks',
+    // Files wait more than they compute: for programs, databases and clocks.
+    maxWorkers: '100%',
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

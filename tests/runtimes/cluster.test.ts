@@ -108,7 +108,10 @@ describe('several processes on one port', () => {
     const answers: Answer[] = []
     const load = Promise.all(Array.from({ length: 8 }, () => useUntilTold(url, token, answers)))
     await until('a load', () => answers.length > 200)
-    const pids = new Set(answers.map((answer) => processOf(node, answer)))
+    // Lines follow their answers by a turn of the event loop.
+    const logged = answers.slice()
+    await until('their lines in the log', () => logged.every((answer) => processOf(node, answer) > 0))
+    const pids = new Set(logged.map((answer) => processOf(node, answer)))
     expect([...pids].sort()).toEqual(serving(node).sort())
     const before = performance.now()
     node.kill()
