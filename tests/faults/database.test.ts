@@ -11,7 +11,7 @@ import { ownFolder, Program, send, until } from '../support/program.ts'
 /** What a request may take, in ms: 5 s, and something for a machine that has other things to do. */
 const atMost = 6000
 
-describe.skipIf(!hasPostgres)('when the database', async () => {
+describe.skipIf(!hasPostgres && !process.env.CI)('when the database', async () => {
   const folder = await ownFolder()
   let server: PostgresServer
   let network: Network
