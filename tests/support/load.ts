@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import { Answer, patient } from './api.ts'
+import { expectDocumented } from './documented.ts'
 
 /** A request and what became of it. `sent` and `ms` are of the clock of `performance`. */
 export type Outcome = { requestId: string; write: boolean; sent: number; ms: number; answer: Answer }
@@ -11,7 +12,7 @@ const pace = 25
 /** Clients that add patients and read them back, each one request after the other, until they are stopped. */
 export class Load {
   readonly outcomes: Outcome[] = []
-  /** Requests that got no answer at all. */
+  /** Requests that got no answer at all, or one that is not as the OpenAPI document says. */
   readonly unanswered: unknown[] = []
   readonly #api: string
   readonly #token: string
@@ -63,6 +64,7 @@ export class Load {
         signal: AbortSignal.timeout(20_000),
       })
       const answer = new Answer(response.status, response.headers, await response.text())
+      expectDocumented(method, path, answer.status, answer.headers, answer.body)
       const outcome = { requestId, write: method === 'POST', sent, ms: performance.now() - sent, answer }
       this.outcomes.push(outcome)
       return outcome

@@ -3,6 +3,7 @@ import { audit } from '../../src/audit/schema.ts'
 import { close, connect } from '../../src/db/client.ts'
 import { patients } from '../../src/patients/schema.ts'
 import { type Answer, password, patient } from './api.ts'
+import { expectDocumented } from './documented.ts'
 import { send, until } from './program.ts'
 import { Connection } from './socket.ts'
 
@@ -30,6 +31,7 @@ export async function useUntilTold(url: string, token: string, answers: Answer[]
   for (let path = ''; ; ) {
     const request = path ? bytesOf('GET', path, token) : bytesOf('POST', '/api/patients', token, patient())
     const answer = await connection.send(request).answer()
+    expectDocumented(path ? 'GET' : 'POST', path || '/api/patients', answer.status, answer.headers, answer.body)
     answers.push(answer)
     path = path ? '' : `/api/patients/${answer.id}`
     if (isLast(answer)) return
