@@ -10,7 +10,7 @@ import type { App } from './env.ts'
 import { shareWithOrigins } from './http/cors.ts'
 import { headers } from './http/headers.ts'
 import { renderProblem } from './http/render.ts'
-import { allowedMethods, unknownPath } from './http/routing.ts'
+import { unrouted } from './http/routing.ts'
 import { mappingRoutes } from './mappings/routes.ts'
 import { documentRoutes } from './openapi/routes.ts'
 import { observeRequests } from './operation/observe.ts'
@@ -23,8 +23,8 @@ import { userRoutes } from './users/routes.ts'
 const base = new Hono<App>({ strict: false })
 
 base.onError(renderProblem)
-base.notFound(unknownPath)
-base.use(headers, observeRequests, shareWithOrigins, allowedMethods(base))
+base.notFound(unrouted(base))
+base.use(headers, observeRequests, shareWithOrigins)
 
 /** The whole API. Every route begins with the guard that says who may use it. */
 export const app = base

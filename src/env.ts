@@ -51,4 +51,4 @@ export type App = {
 }
 
 /** The part of a context that is the same for every route, whatever its guards have added to it. */
-export type Asked = { env: Env; req: HonoRequest; var: { requestId: string } }
+export type Asked = { env: Env; req: HonoRequest; get(key: 'requestId'): string }

@@ -35,7 +35,7 @@ export const sender = (c: Asked) => ({
   ip: c.env.address,
   // Workers read UTF-8 in it, and half a character at its end would keep the row out of the trail.
   userAgent: c.req.header('User-Agent')?.slice(0, 500).toWellFormed() ?? null,
-  requestId: c.var.requestId,
+  requestId: c.get('requestId'),
 })
 
 /** Marks a route that needs no sign-in, and says what it does. @throws {Problem} 406 */

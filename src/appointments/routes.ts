@@ -12,7 +12,7 @@ import { Appointment, AppointmentPatch, AppointmentQuery, NewAppointment, SlotQu
 import { listSlots } from './slot-queries.ts'
 
 /** @throws {Problem} 404 where the caller does not see the appointment in the path */
-const seesAppointment = (c: Context<Guarded, '/:id'>) => getAppointment(c.env.db, c.var.caller, c.req.param('id'))
+const seesAppointment = (c: Context<Guarded, '/:id'>) => getAppointment(c.env.db, c.get('caller'), c.req.param('id'))
 /** @throws {Problem} 404 where there is no doctor of the id in the path */
 const doctorExists = (c: Context<Guarded, '/:id'>) => needDoctor(c.env.db, c.req.param('id'))
 
@@ -28,7 +28,7 @@ export const appointmentRoutes = new Hono()
     valid('query', AppointmentQuery),
     async (c) => {
       const query = c.req.valid('query')
-      const read = await readPage(c, query, listAppointments(c.env.db, c.var.caller, query))
+      const read = await readPage(c, query, listAppointments(c.env.db, c.get('caller'), query))
       return answerPage(c, read, (row) => row.patientId)
     },
   )
@@ -46,7 +46,7 @@ export const appointmentRoutes = new Hono()
       return once(c, {
         at: '/api/appointments',
         request,
-        create: (db) => bookAppointment(db, c.var.caller, request),
+        create: (db) => bookAppointment(db, c.get('caller'), request),
         read: 'appointments:get',
         see: getAppointment,
         patientOf: ({ patientId }) => patientId,
@@ -59,7 +59,7 @@ export const appointmentRoutes = new Hono()
     valid('param', ById),
     noQuery(seesAppointment),
     async (c) => {
-      const appointment = await getAppointment(c.env.db, c.var.caller, c.req.valid('param').id)
+      const appointment = await getAppointment(c.env.db, c.get('caller'), c.req.valid('param').id)
       c.set('subject', { resourceId: appointment.id, patientId: appointment.patientId })
       return answerOne(c, appointment)
     },
@@ -77,7 +77,10 @@ export const appointmentRoutes = new Hono()
     valid('param', ById),
     valid('json', AppointmentPatch, { first: seesAppointment }),
     async (c) =>
-      answerChanged(c, await changeAppointment(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))),
+      answerChanged(
+        c,
+        await changeAppointment(c.env.db, c.get('caller'), c.req.valid('param').id, c.req.valid('json')),
+      ),
   )
   .get(
     '/doctors/:id/slots',

@@ -9,7 +9,7 @@ import { listEntries } from './queries.ts'
 import { AuditEntry, AuditQuery } from './schema.ts'
 
 /** @throws {Problem} 404, 403 where the trail of the patient in the path is not the caller's to read */
-const ofPatient = (c: Context<Guarded, '/:id'>) => needPatient(c.env.db, c.var.caller, c.req.param('id'))
+const ofPatient = (c: Context<Guarded, '/:id'>) => needPatient(c.env.db, c.get('caller'), c.req.param('id'))
 
 export const auditRoutes = new Hono()
   .get(

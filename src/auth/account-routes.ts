@@ -1,6 +1,5 @@
-import { Hono } from 'hono'
-import { anyone, type Caller, can, sender } from '../access/can.ts'
-import type { Asked } from '../env.ts'
+import { type Context, Hono } from 'hono'
+import { anyone, can, type Guarded, sender } from '../access/can.ts'
 import { nothing, one, page } from '../http/about.ts'
 import { answerChanged, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
@@ -19,9 +18,9 @@ import { hashOf } from './tokens.ts'
  * The caller's identity once `password` has proved to be theirs, throttled like a sign-in.
  * @throws {Problem} 400 on `currentPassword`, 429
  */
-async function prove(c: Asked & { var: { caller: Caller } }, password: string) {
+async function prove(c: Context<Guarded>, password: string) {
   const { config, db, passwords, address } = c.env
-  const identity = await findIdentity(db, c.var.caller.id)
+  const identity = await findIdentity(db, c.get('caller').id)
   if (!identity) throw unauthorized()
   const buckets = signInBuckets(config, identity.email, address, true)
   await count(db, buckets)
@@ -38,7 +37,7 @@ export const accountRoutes = new Hono()
     can('account:get', { id: 'getMe', summary: 'Get one’s own account', answers: one(User) }),
     noQuery(),
     async (c) => {
-      const user = await findUser(c.env.db, c.var.caller.id)
+      const user = await findUser(c.env.db, c.get('caller').id)
       if (!user) throw unauthorized()
       return answerOne(c, user)
     },
@@ -55,12 +54,12 @@ export const accountRoutes = new Hono()
     valid('json', AccountPatch),
     async (c) => {
       const { currentPassword, ...values } = c.req.valid('json')
-      if (values.email !== undefined && values.email !== (await findUser(c.env.db, c.var.caller.id))?.email) {
+      if (values.email !== undefined && values.email !== (await findUser(c.env.db, c.get('caller').id))?.email) {
         if (currentPassword === undefined)
           throw invalid('currentPassword', 'is needed to change the e-mail address', 'required')
         await prove(c, currentPassword)
       }
-      const user = await changeOwn(c.env.db, c.var.caller, values)
+      const user = await changeOwn(c.env.db, c.get('caller'), values)
       if (!user) throw new Problem('precondition-failed')
       return answerChanged(c, user)
     },
@@ -81,9 +80,14 @@ export const accountRoutes = new Hono()
       const identity = await prove(c, currentPassword)
       const errors = passwordFaults(config, 'newPassword', newPassword, identity)
       if (errors.length > 0) throw new Problem('bad-request', { errors })
-      const changed = await changePassword(db, c.var.caller, identity.passwordHash, await passwords.hash(newPassword))
+      const changed = await changePassword(
+        db,
+        c.get('caller'),
+        identity.passwordHash,
+        await passwords.hash(newPassword),
+      )
       if (!changed) throw invalid('currentPassword', 'is not your password', 'wrong')
-      sessions.forget({ user: c.var.caller.id })
+      sessions.forget({ user: c.get('caller').id })
       return c.body(null, 204)
     },
   )
@@ -118,7 +122,7 @@ export const accountRoutes = new Hono()
     '/sessions',
     can('sessions:list', { id: 'listSessions', summary: 'List one’s own sessions', answers: page(Session) }),
     valid('query', plainQuery({})),
-    async (c) => answerPage(c, await readPage(c, c.req.valid('query'), listSessions(c.env.db, c.var.caller))),
+    async (c) => answerPage(c, await readPage(c, c.req.valid('query'), listSessions(c.env.db, c.get('caller')))),
   )
   .delete(
     '/sessions/:id',
@@ -127,7 +131,7 @@ export const accountRoutes = new Hono()
     noQuery(),
     async (c) => {
       const session = c.req.valid('param').id
-      const ended = await endSessions(c.env.db, sender(c), { session, userId: c.var.caller.id })
+      const ended = await endSessions(c.env.db, sender(c), { session, userId: c.get('caller').id })
       if (ended.length === 0) throw new Problem('not-found')
       c.env.sessions.forget({ session })
       return c.body(null, 204)
@@ -138,7 +142,7 @@ export const accountRoutes = new Hono()
     can('sessions:end', { id: 'logoutAll', summary: 'End all of one’s own sessions', answers: nothing }),
     noQuery(),
     async (c) => {
-      const user = c.var.caller.id
+      const user = c.get('caller').id
       await endSessions(c.env.db, sender(c), { userId: user })
       c.env.sessions.forget({ user })
       return c.body(null, 204)

@@ -15,9 +15,9 @@ import { Feed, FeedQuery, NewFeed, type Side } from './schema.ts'
 
 type OfOne = Context<Guarded, '/:id'>
 /** @throws {Problem} 404 where the caller does not see the doctor or patient in the path */
-const sees = (side: Side) => (c: OfOne) => isReached(c.env.db, c.var.caller, side, c.req.param('id'))
+const sees = (side: Side) => (c: OfOne) => isReached(c.env.db, c.get('caller'), side, c.req.param('id'))
 /** @throws {Problem} 404 where the caller has no feed of the doctor or patient in the path */
-const hasFeed = (side: Side) => (c: OfOne) => findFeed(c.env.db, c.var.caller, side, c.req.param('id'))
+const hasFeed = (side: Side) => (c: OfOne) => findFeed(c.env.db, c.get('caller'), side, c.req.param('id'))
 
 /**
  * Answers with the new feed and its URL, the one time that it is told. It is a reference (RFC 3986, section 4.2), like
@@ -25,14 +25,14 @@ const hasFeed = (side: Side) => (c: OfOne) => findFeed(c.env.db, c.var.caller, s
  */
 async function answerNew(c: Context<Guarded>, side: Side, id: string) {
   const token = randomBytes(32).toString('base64url')
-  const { etag, ...feed } = await makeFeed(c.env.db, c.var.caller, side, id, hashOf(token))
+  const { etag, ...feed } = await makeFeed(c.env.db, c.get('caller'), side, id, hashOf(token))
   const path = `/api/${side}s/${id}`
   const headers = { ETag: `"${etag}"`, Location: `${path}/calendar-feed` }
   return c.json({ ...feed, url: `${path}/calendar.ics?token=${token}` }, 201, headers)
 }
 
 async function answerFeed(c: Context<Guarded>, side: Side, id: string) {
-  const feed = await getFeed(c.env.db, c.var.caller, side, id)
+  const feed = await getFeed(c.env.db, c.get('caller'), side, id)
   c.set('subject', { resourceId: feed.id, ...(side === 'patient' && { patientId: id }) })
   return answerOne(c, feed)
 }
@@ -107,7 +107,7 @@ export const calendarRoutes = new Hono()
     valid('param', ById),
     noQuery(hasFeed('doctor')),
     async (c) => {
-      await deleteFeed(c.env.db, c.var.caller, 'doctor', c.req.valid('param').id)
+      await deleteFeed(c.env.db, c.get('caller'), 'doctor', c.req.valid('param').id)
       return c.body(null, 204)
     },
   )
@@ -158,7 +158,7 @@ export const calendarRoutes = new Hono()
     valid('param', ById),
     noQuery(hasFeed('patient')),
     async (c) => {
-      await deleteFeed(c.env.db, c.var.caller, 'patient', c.req.valid('param').id)
+      await deleteFeed(c.env.db, c.get('caller'), 'patient', c.req.valid('param').id)
       return c.body(null, 204)
     },
   )

@@ -1,5 +1,5 @@
-import { getTableColumns, is, type SQL, sql } from 'drizzle-orm'
-import { PgColumn, type PgTable } from 'drizzle-orm/pg-core'
+import { getTableColumns, type SQL, sql } from 'drizzle-orm'
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 
 type Kept = (column: PgColumn) => boolean
 
@@ -12,15 +12,26 @@ export const namesOf = (table: PgTable, kept: Kept = () => true): SQL => {
   )
 }
 
+const namesInTables = new WeakMap<PgTable, Map<string, string>>()
+
+/** What the table's columns are called in it, by their keys. Looked up for every row that is written. */
+function namesIn(table: PgTable): Map<string, string> {
+  const known = namesInTables.get(table)
+  if (known) return known
+  const names = new Map(Object.entries(getTableColumns(table)).map(([key, column]) => [key, column.name]))
+  namesInTables.set(table, names)
+  return names
+}
+
 /** `{ dateOfBirth: '…' }` with the names that the columns have in the table. What is undefined is left out. */
-export const columnsOf = (table: PgTable, values: Record<string, unknown>): Record<string, unknown> => {
-  const columns = getTableColumns(table)
-  return Object.fromEntries(
-    Object.entries(values).flatMap(([key, value]) => {
-      const column = columns[key]
-      return value === undefined || !is(column, PgColumn) ? [] : [[column.name, value]]
-    }),
-  )
+export function columnsOf(table: PgTable, values: Record<string, unknown>): Record<string, unknown> {
+  const names = namesIn(table)
+  const columns: Record<string, unknown> = {}
+  for (const key in values) {
+    const name = names.get(key)
+    if (name !== undefined && values[key] !== undefined) columns[name] = values[key]
+  }
+  return columns
 }
 
 /** The parameter `row` of {@link insertInto} and {@link update}. */

@@ -36,7 +36,7 @@ export const doctorRoutes = new Hono()
       return once(c, {
         at: '/api/doctors',
         request,
-        create: (db) => createDoctor(db, c.var.caller, request),
+        create: (db) => createDoctor(db, c.get('caller'), request),
         read: 'doctors:get',
         see: (db, _, id) => getDoctor(db, id),
       })
@@ -66,10 +66,10 @@ export const doctorRoutes = new Hono()
     valid('json', WholeDoctor, { first: exists }),
     async (c) => {
       // Outside an administrator's body the link stays; in one, an absent field is a cleared one.
-      const cleared = c.var.caller.role === 'admin' ? { userId: null } : {}
+      const cleared = c.get('caller').role === 'admin' ? { userId: null } : {}
       return answerChanged(
         c,
-        await changeDoctor(c.env.db, c.var.caller, c.req.valid('param').id, { ...cleared, ...c.req.valid('json') }),
+        await changeDoctor(c.env.db, c.get('caller'), c.req.valid('param').id, { ...cleared, ...c.req.valid('json') }),
       )
     },
   )
@@ -84,7 +84,7 @@ export const doctorRoutes = new Hono()
     valid('param', ById),
     valid('json', DoctorPatch, { first: exists }),
     async (c) =>
-      answerChanged(c, await changeDoctor(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))),
+      answerChanged(c, await changeDoctor(c.env.db, c.get('caller'), c.req.valid('param').id, c.req.valid('json'))),
   )
   .delete(
     '/:id',
@@ -99,7 +99,7 @@ export const doctorRoutes = new Hono()
     valid('param', ById),
     noQuery(exists),
     async (c) => {
-      await deleteDoctor(c.env.db, c.var.caller, c.req.valid('param').id)
+      await deleteDoctor(c.env.db, c.get('caller'), c.req.valid('param').id)
       return c.body(null, 204)
     },
   )
@@ -113,5 +113,5 @@ export const doctorRoutes = new Hono()
     }),
     valid('param', ById),
     noQuery(),
-    async (c) => answerChanged(c, await restoreDoctor(c.env.db, c.var.caller, c.req.valid('param').id)),
+    async (c) => answerChanged(c, await restoreDoctor(c.env.db, c.get('caller'), c.req.valid('param').id)),
   )

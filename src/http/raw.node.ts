@@ -98,7 +98,9 @@ export function answerRequests(server: Server, { log, senderOf, fetch }: Parts):
     }
     // The server as a whole (RFC 9110, section 9.3.7).
     if (incoming.method === 'OPTIONS' && incoming.url === '*') incoming.url = '/'
-    void listener(incoming, outgoing).then(() => refuse(incoming, outgoing, badTarget()))
+    void listener(incoming, outgoing).then(() => {
+      if (!outgoing.headersSent) refuse(incoming, outgoing, badTarget())
+    })
   })
 
   server.on('checkExpectation', (incoming, outgoing) => {

@@ -4,21 +4,22 @@ import type { App } from '../env.ts'
 import { Problem } from './problem.ts'
 import { renderProblem } from './render.ts'
 
-/** A path that is none of ours. Answered, not thrown, so that {@link allowedMethods} can tell it from a record that is not there. */
-export const unknownPath: NotFoundHandler<App> = (c) =>
-  renderProblem(new Problem('not-found', { detail: 'There is nothing at this path.' }), c)
-
-/** Answers OPTIONS, and a method that a known path has not, with the methods that it has. */
-export const allowedMethods = (app: Hono<App>) =>
-  methodNotAllowed({
+/**
+ * What no route of `app` answers: OPTIONS and a method that a known path has not are told the methods that it has, and
+ * all else that there is nothing. Asked only here, so that it costs other requests nothing.
+ */
+export function unrouted(app: Hono<App>): NotFoundHandler<App> {
+  const tellMethods = methodNotAllowed({
     app,
     onMethodNotAllowed: (c, methods) => {
       const Allow = [...methods, 'OPTIONS'].join(', ')
-      if (c.req.method === 'OPTIONS') {
-        // That of the 404 which this takes the place of.
-        c.header('Content-Type', undefined)
-        return c.body(null, 204, { Allow })
-      }
+      if (c.req.method === 'OPTIONS') return new Response(null, { status: 204, headers: { Allow } })
       return renderProblem(new Problem('method-not-allowed', { headers: { Allow } }), c)
     },
   })
+  return async (c) => {
+    c.res = await renderProblem(new Problem('not-found', { detail: 'There is nothing at this path.' }), c)
+    await tellMethods(c, async () => {})
+    return c.res
+  }
+}

@@ -47,7 +47,7 @@ export async function once<Row>(c: Context<Guarded>, creation: Creation<Row>) {
     createHmac('sha256', secret).update(JSON.stringify(creation.request)).digest('base64url'),
   )
   // An id in the path may be in upper case.
-  const claim = { userId: c.var.caller.id, method: c.req.method, path: c.req.path.toLowerCase(), key }
+  const claim = { userId: c.get('caller').id, method: c.req.method, path: c.req.path.toLowerCase(), key }
   const { kept, made } = await c.env.db.transaction(async (tx) => {
     const kept = await claimKey(tx, claim)
     if (kept) return { kept }
@@ -66,10 +66,10 @@ async function replay<Row>(
   { at, read, see, patientOf }: Creation<Row>,
   kept: { resourceId: string; body: string; etag: string },
 ) {
-  const { id: userId, role, ip, userAgent, requestId } = c.var.caller
+  const { id: userId, role, ip, userAgent, requestId } = c.get('caller')
   const { [role]: reach, audit: action = read } = permissionOf(read)
   if (!reach) throw new Problem('not-found')
-  await see(c.env.db, { ...c.var.caller, reach }, kept.resourceId)
+  await see(c.env.db, { ...c.get('caller'), reach }, kept.resourceId)
 
   const made: Made<Row> = { id: kept.resourceId, json: kept.body, etag: kept.etag }
   const [resource = ''] = action.split('.')

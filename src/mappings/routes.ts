@@ -21,12 +21,12 @@ import {
 import { Mapping, MappingQuery, NewMapping } from './schema.ts'
 
 /** @throws {Problem} 404 where the caller does not see the patient in the path */
-const seesPatient = (c: Context<Guarded, '/:id'>) => needPatient(c.env.db, c.var.caller, c.req.param('id'))
+const seesPatient = (c: Context<Guarded, '/:id'>) => needPatient(c.env.db, c.get('caller'), c.req.param('id'))
 /** @throws {Problem} 404 where there is no doctor of the id in the path */
 const doctorExists = (c: Context<Guarded, '/:id'>) => needDoctor(c.env.db, c.req.param('id'))
 
 /** @throws {Problem} 404 where the caller sees no mapping of the id in the path */
-const seesMapping = (c: Context<Guarded, '/:id'>) => needMapping(c.env.db, c.var.caller, c.req.param('id'))
+const seesMapping = (c: Context<Guarded, '/:id'>) => needMapping(c.env.db, c.get('caller'), c.req.param('id'))
 /** @throws {Problem} 404 where the id in the path is of no mapping and no patient that the caller sees */
 const seesEither = (c: Context<Guarded, '/:id'>) => seesMapping(c).catch(() => seesPatient(c))
 
@@ -37,7 +37,7 @@ export const mappingRoutes = new Hono()
     valid('query', MappingQuery),
     async (c) => {
       const query = c.req.valid('query')
-      const read = await readPage(c, query, listMappings(c.env.db, c.var.caller, query))
+      const read = await readPage(c, query, listMappings(c.env.db, c.get('caller'), query))
       return answerPage(c, read, (row) => row.patientId)
     },
   )
@@ -56,7 +56,7 @@ export const mappingRoutes = new Hono()
       return once(c, {
         at: '/api/mappings',
         request,
-        create: (db) => createMapping(db, c.var.caller, request),
+        create: (db) => createMapping(db, c.get('caller'), request),
         read: 'mappings:get',
         see: needMapping,
         patientOf: ({ patientId }) => patientId,
@@ -78,7 +78,7 @@ export const mappingRoutes = new Hono()
     valid('query', plainQuery({}), { first: seesEither }),
     async (c) => {
       const { id } = c.req.valid('param')
-      const read = await readPage(c, c.req.valid('query'), listMappings(c.env.db, c.var.caller, { either: id }))
+      const read = await readPage(c, c.req.valid('query'), listMappings(c.env.db, c.get('caller'), { either: id }))
       const [first] = read.rows
       if (first?.id === id) {
         c.set('subject', { resourceId: id, patientId: first.patientId })
@@ -98,7 +98,7 @@ export const mappingRoutes = new Hono()
     valid('param', ById),
     noQuery(seesMapping),
     async (c) => {
-      await deleteMapping(c.env.db, c.var.caller, c.req.valid('param').id)
+      await deleteMapping(c.env.db, c.get('caller'), c.req.valid('param').id)
       return c.body(null, 204)
     },
   )
@@ -113,7 +113,11 @@ export const mappingRoutes = new Hono()
     valid('query', plainQuery({}), { first: seesPatient }),
     async (c) => {
       const { id } = c.req.valid('param')
-      const read = await readPage(c, c.req.valid('query'), listMappedDoctors(c.env.db, c.var.caller, { patientId: id }))
+      const read = await readPage(
+        c,
+        c.req.valid('query'),
+        listMappedDoctors(c.env.db, c.get('caller'), { patientId: id }),
+      )
       if (read.rows.length === 0) await seesPatient(c)
       c.set('subject', { patientId: id })
       return answerPage(c, read)
@@ -131,7 +135,11 @@ export const mappingRoutes = new Hono()
     valid('query', plainQuery({}), { first: doctorExists }),
     async (c) => {
       const { id } = c.req.valid('param')
-      const read = await readPage(c, c.req.valid('query'), listMappedPatients(c.env.db, c.var.caller, { doctorId: id }))
+      const read = await readPage(
+        c,
+        c.req.valid('query'),
+        listMappedPatients(c.env.db, c.get('caller'), { doctorId: id }),
+      )
       if (read.rows.length === 0) await doctorExists(c)
       return answerPage(c, read, (row) => row.id)
     },

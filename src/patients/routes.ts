@@ -12,11 +12,11 @@ import { changePatient, createPatient, deletePatient, getPatient, listPatients, 
 import { NewPatient, Patient, PatientPatch, PatientQuery, WholePatient } from './schema.ts'
 
 /** @throws {Problem} 404 where the caller does not see the patient in the path */
-const seesPatient = (c: Context<Guarded, '/:id'>) => getPatient(c.env.db, c.var.caller, c.req.param('id'))
+const seesPatient = (c: Context<Guarded, '/:id'>) => getPatient(c.env.db, c.get('caller'), c.req.param('id'))
 
 /** @throws {Problem} 403 where someone who is no administrator asks for deleted patients */
 const maySeeDeleted = async (c: Context<Guarded>) => {
-  if (c.req.query('deleted') === 'true' && !permissionOf('patients:restore')[c.var.caller.role])
+  if (c.req.query('deleted') === 'true' && !permissionOf('patients:restore')[c.get('caller').role])
     throw new Problem('forbidden')
 }
 
@@ -33,7 +33,7 @@ export const patientRoutes = new Hono()
     async (c) => {
       const query = c.req.valid('query')
       await maySeeDeleted(c)
-      const read = await readPage(c, query, listPatients(c.env.db, c.var.caller, query))
+      const read = await readPage(c, query, listPatients(c.env.db, c.get('caller'), query))
       return answerPage(c, read, (row) => row.id)
     },
   )
@@ -52,7 +52,7 @@ export const patientRoutes = new Hono()
       return once(c, {
         at: '/api/patients',
         request,
-        create: (db) => createPatient(db, c.var.caller, request),
+        create: (db) => createPatient(db, c.get('caller'), request),
         read: 'patients:get',
         see: getPatient,
         patientOf: ({ id }) => id,
@@ -65,7 +65,7 @@ export const patientRoutes = new Hono()
     valid('param', ById),
     noQuery(seesPatient),
     async (c) => {
-      const patient = await getPatient(c.env.db, c.var.caller, c.req.valid('param').id)
+      const patient = await getPatient(c.env.db, c.get('caller'), c.req.valid('param').id)
       c.set('subject', { resourceId: patient.id, patientId: patient.id })
       return answerOne(c, patient)
     },
@@ -84,8 +84,11 @@ export const patientRoutes = new Hono()
     async (c) => {
       const { id } = c.req.valid('param')
       // Outside an administrator's body the link stays; in one, an absent field is a cleared one.
-      const cleared = c.var.caller.role === 'admin' ? { userId: null } : {}
-      return answerChanged(c, await changePatient(c.env.db, c.var.caller, id, { ...cleared, ...c.req.valid('json') }))
+      const cleared = c.get('caller').role === 'admin' ? { userId: null } : {}
+      return answerChanged(
+        c,
+        await changePatient(c.env.db, c.get('caller'), id, { ...cleared, ...c.req.valid('json') }),
+      )
     },
   )
   .patch(
@@ -99,7 +102,7 @@ export const patientRoutes = new Hono()
     valid('param', ById),
     valid('json', PatientPatch, { first: seesPatient }),
     async (c) =>
-      answerChanged(c, await changePatient(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))),
+      answerChanged(c, await changePatient(c.env.db, c.get('caller'), c.req.valid('param').id, c.req.valid('json'))),
   )
   .delete(
     '/:id',
@@ -113,7 +116,7 @@ export const patientRoutes = new Hono()
     valid('param', ById),
     noQuery(seesPatient),
     async (c) => {
-      await deletePatient(c.env.db, c.var.caller, c.req.valid('param').id)
+      await deletePatient(c.env.db, c.get('caller'), c.req.valid('param').id)
       return c.body(null, 204)
     },
   )
@@ -127,5 +130,5 @@ export const patientRoutes = new Hono()
     }),
     valid('param', ById),
     noQuery(),
-    async (c) => answerChanged(c, await restorePatient(c.env.db, c.var.caller, c.req.valid('param').id)),
+    async (c) => answerChanged(c, await restorePatient(c.env.db, c.get('caller'), c.req.valid('param').id)),
   )

@@ -15,9 +15,9 @@ import { NewReport, Report } from './schema.ts'
 import { removeFile, uploadReport } from './upload.ts'
 
 /** @throws {Problem} 404 where the caller does not see the patient in the path */
-const seesPatient = (c: Context<Guarded, '/:id'>) => needPatient(c.env.db, c.var.caller, c.req.param('id'))
+const seesPatient = (c: Context<Guarded, '/:id'>) => needPatient(c.env.db, c.get('caller'), c.req.param('id'))
 /** @throws {Problem} 404 where the caller does not see the report in the path */
-const seesReport = (c: Context<Guarded, '/:id'>) => getReport(c.env.db, c.var.caller, c.req.param('id'))
+const seesReport = (c: Context<Guarded, '/:id'>) => getReport(c.env.db, c.get('caller'), c.req.param('id'))
 
 export const reportRoutes = new Hono()
   .get(
@@ -27,7 +27,7 @@ export const reportRoutes = new Hono()
     valid('query', plainQuery({}), { first: seesPatient }),
     async (c) => {
       const { id } = c.req.valid('param')
-      const read = await readPage(c, c.req.valid('query'), listReports(c.env.db, c.var.caller, id))
+      const read = await readPage(c, c.req.valid('query'), listReports(c.env.db, c.get('caller'), id))
       if (read.rows.length === 0) await seesPatient(c)
       c.set('subject', { patientId: id })
       return answerPage(c, read)
@@ -57,7 +57,7 @@ export const reportRoutes = new Hono()
     valid('param', ById),
     noQuery(seesReport),
     async (c) => {
-      const report = await getReport(c.env.db, c.var.caller, c.req.valid('param').id)
+      const report = await getReport(c.env.db, c.get('caller'), c.req.valid('param').id)
       c.set('subject', { resourceId: report.id, patientId: report.patientId })
       return answerOne(c, report)
     },
@@ -69,7 +69,7 @@ export const reportRoutes = new Hono()
     noQuery(seesReport),
     async (c) => {
       const { id } = c.req.valid('param')
-      await deleteReport(c.env.db, c.var.caller, id)
+      await deleteReport(c.env.db, c.get('caller'), id)
       await removeFile(c, id)
       return c.body(null, 204)
     },
@@ -85,7 +85,7 @@ export const reportRoutes = new Hono()
     valid('param', ById),
     noQuery(seesReport),
     async (c) => {
-      const report = await getReport(c.env.db, c.var.caller, c.req.valid('param').id)
+      const report = await getReport(c.env.db, c.get('caller'), c.req.valid('param').id)
       const { id, patientId, filename, contentType, size, sha256 } = report
       c.set('subject', { resourceId: id, patientId })
       const etag = `"${sha256}"`

@@ -37,7 +37,7 @@ export async function uploadReport(c: Context<Guarded>, patientId: string) {
     const answer = await once(c, {
       at: '/api/reports',
       request: { ...fields, filename, sha256: content.sha256 },
-      create: (db) => createReport(db, c.var.caller, { ...fields, ...content, id, patientId, filename }),
+      create: (db) => createReport(db, c.get('caller'), { ...fields, ...content, id, patientId, filename }),
       read: 'reports:get',
       see: getReport,
       patientOf: (report) => report.patientId,
@@ -65,6 +65,6 @@ function check({ fields, file, errors }: Form) {
 /** Removes a file that no row leads to; where that fails, the sweep will. */
 export async function removeFile(c: Context<Guarded>, id: string): Promise<void> {
   await c.env.files.delete(id).catch((err: unknown) => {
-    c.env.log.warn({ requestId: c.var.requestId, msg: 'a file is left for reports:sweep', err })
+    c.env.log.warn({ requestId: c.get('requestId'), msg: 'a file is left for reports:sweep', err })
   })
 }

@@ -47,7 +47,7 @@ export const userRoutes = new Hono()
       return once(c, {
         at: '/api/users',
         request,
-        create: (db) => createUser(db, c.var.caller, { ...account, passwordHash }),
+        create: (db) => createUser(db, c.get('caller'), { ...account, passwordHash }),
         read: 'users:get',
         see: (db, _, id) => getUser(db, id),
       })
@@ -77,7 +77,7 @@ export const userRoutes = new Hono()
     valid('param', ById),
     valid('json', UserPatch, { first: exists }),
     async (c) => {
-      const user = await changeUser(c.env.db, c.var.caller, c.req.valid('param').id, c.req.valid('json'))
+      const user = await changeUser(c.env.db, c.get('caller'), c.req.valid('param').id, c.req.valid('json'))
       c.env.sessions.forget({ user: user.id })
       return answerChanged(c, user)
     },
@@ -94,7 +94,7 @@ export const userRoutes = new Hono()
     noQuery(exists),
     async (c) => {
       const token = randomBytes(32).toString('base64url')
-      const { expiresAt } = await openReset(c.env.db, c.var.caller, c.req.valid('param').id, hashOf(token))
+      const { expiresAt } = await openReset(c.env.db, c.get('caller'), c.req.valid('param').id, hashOf(token))
       return c.json({ token, expiresAt }, 201)
     },
   )
