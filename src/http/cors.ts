@@ -13,11 +13,10 @@ const sharing = cors({
 })
 
 /** Lets the pages of `CORS_ORIGINS`, and no others, read answers; never with credentials. */
-export const shareWithOrigins: MiddlewareHandler<App> = async (c, next) => {
+export const shareWithOrigins: MiddlewareHandler<App> = (c, next) => {
   const { CORS_ORIGINS } = c.env.config
   if (CORS_ORIGINS.length === 0) return next()
   if (CORS_ORIGINS.includes(c.req.header('Origin') ?? '')) return sharing(c, next)
-  await next()
   // So that no cache gives this answer to a page that may read it.
-  c.header('Vary', 'Origin', { append: true })
+  return next().then(() => c.header('Vary', 'Origin', { append: true }))
 }
