@@ -10,7 +10,8 @@ import { close, connect } from './db/client.ts'
 import type { Env } from './env.ts'
 import { discardBody } from './http/form.ts'
 import { jsonLog, type Log } from './http/log.ts'
-import { problems } from './http/problem.ts'
+import { Problem } from './http/problem.ts'
+import { refusal } from './http/render.ts'
 import type { Assets } from './openapi/page.ts'
 import { noMetrics } from './operation/metrics.ts'
 import { type Bucket, r2Files } from './reports/files.r2.ts'
@@ -51,13 +52,15 @@ async function setUp(bindings: Bindings): Promise<Isolate> {
 }
 
 /** The answer while the settings cannot be used: which ones is for the log alone. */
-function notSetUp(error: unknown): Response {
+function notSetUp(error: unknown, request: Request): Response {
   if (!(error instanceof ConfigError)) throw error
   // biome-ignore lint/suspicious/noConsole: it is how a Worker logs.
   console.error(error.message)
-  const body = { type: '/problems/internal', title: problems.internal[1], status: 500 }
-  const headers = { 'Content-Type': 'application/problem+json', 'Cache-Control': 'no-store' }
-  return new Response(JSON.stringify(body), { status: 500, headers })
+  const { status, headers, body } = refusal(new Problem('internal'), {
+    sent: request.headers.get('X-Request-Id') ?? undefined,
+    secure: request.url.startsWith('https:'),
+  })
+  return new Response(body, { status, headers })
 }
 
 export default {
@@ -65,7 +68,7 @@ export default {
     try {
       isolate ??= await setUp(bindings)
     } catch (error) {
-      return notSetUp(error)
+      return notSetUp(error, request)
     }
     const { DATABASE_TIMEOUT_MS: timeout } = isolate.config
     const db = connect(bindings.HYPERDRIVE.connectionString, { max: 5, timeout, tellServer: false })

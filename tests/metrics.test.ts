@@ -1,19 +1,11 @@
-import { get } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { nodeMetrics } from '../src/operation/metrics.node.ts'
 import { noMetrics } from '../src/operation/metrics.ts'
-import { Answer, doctor, password, world } from './support/api.ts'
-import { ownFolder, Program, until } from './support/program.ts'
+import { doctor, password, world } from './support/api.ts'
+import { sample } from './support/metrics.ts'
 
-const { api, admin, url } = await world()
-const folder = await ownFolder()
+const { api, admin } = await world()
 
-/** The value of a sample in Prometheus' text, by its name and labels as they stand there. */
-const sample = (text: string, name: string): number => {
-  const line = text.split('\n').find((line) => line.startsWith(`${name} `))
-  if (!line) throw new Error(`no ${name} in\n${text}`)
-  return Number(line.slice(name.length))
-}
 const scrape = async () => (await api.send('GET', '/metrics')).text
 const counted = async (labels: string) => sample(await scrape(), `http_request_duration_seconds_count{${labels}}`)
 
@@ -105,55 +97,4 @@ describe('GET /metrics', () => {
   it('is not there where no figures are kept', async () => {
     expect((await api.send('GET', '/metrics', undefined, { env: { metrics: noMetrics } })).status).toBe(404)
   })
-})
-
-describe('several processes', () => {
-  /** Asks over a connection of its own: each may reach another process. */
-  const ask = (url: string, seconds = 20) =>
-    new Promise<Answer>((resolve, reject) => {
-      get(url, { agent: false, signal: AbortSignal.timeout(seconds * 1000) }, async (response) => {
-        const text = (await response.toArray()).join('')
-        resolve(new Answer(response.statusCode ?? 0, new Headers(), text))
-      }).on('error', reject)
-    })
-  const start = async (...args: string[]) => {
-    const settings = { PORT: '0', DATA_DIR: folder, DATABASE_URL: url, LOG_LEVEL: 'warn' }
-    const program = new Program('--import', settings, ['./src/preload.ts', 'tests/support/cluster.ts', ...args])
-    await until('both to listen', () => program.output.match(/listening: /g)?.length === 2)
-    return { program, url: (await program.said(/http:\/\/127\.0\.0\.1:\d+/)).trim() }
-  }
-  const healthz = 'http_request_duration_seconds_count{method="GET",route="/healthz",status="200"}'
-
-  it('answer as one, whichever is asked, also while one of them hangs and once it has ended', async () => {
-    const { program, url } = await start()
-    for (let count = 0; count < 10; count += 1) await ask(`${url}/healthz`)
-    const sums = async () => {
-      const texts = [await ask(`${url}/metrics`), await ask(`${url}/metrics`), await ask(`${url}/metrics`)]
-      return texts.map(({ text }) => sample(text, healthz))
-    }
-    expect(await sums()).toEqual([10, 10, 10])
-
-    const [, pid = ''] = /listening: (\d+)/.exec(program.output) ?? []
-    process.kill(Number(pid), 'SIGSTOP')
-    // One connection may still be handed to the process that has stopped.
-    const meanwhile = await ask(`${url}/metrics`, 5).catch(() => ask(`${url}/metrics`))
-    expect(sample(meanwhile.text, healthz)).toBe(10)
-
-    process.kill(Number(pid), 'SIGKILL')
-    await program.said(new RegExp(`ended: ${pid}`))
-    expect(await sums()).toEqual([10, 10, 10])
-    await ask(`${url}/healthz`)
-    expect(await sums()).toEqual([11, 11, 11])
-    program.kill()
-    expect(await program.exit()).toBe(0)
-  }, 90_000)
-
-  it('do not wait for ever for a primary that does not answer', async () => {
-    const { program, url } = await start('silent')
-    const refused = await ask(`${url}/metrics`)
-    expect([refused.status, refused.text]).toEqual([503, expect.stringContaining('/problems/unavailable')])
-    expect((await ask(`${url}/healthz`)).status).toBe(200)
-    program.kill()
-    expect(await program.exit()).toBe(0)
-  }, 90_000)
 })

@@ -33,7 +33,8 @@ export type Guard = { [guard]: PermissionName | 'anyone'; [about]: About }
 /** What is known of the sender before they have said who they are. */
 export const sender = (c: Asked) => ({
   ip: c.env.address,
-  userAgent: c.req.header('User-Agent')?.slice(0, 500) ?? null,
+  // Workers read UTF-8 in it, and half a character at its end would keep the row out of the trail.
+  userAgent: c.req.header('User-Agent')?.slice(0, 500).toWellFormed() ?? null,
   requestId: c.get('requestId'),
 })
 

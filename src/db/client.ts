@@ -46,7 +46,9 @@ export function connect(url: string, { max, prepare = true, timeout, tellServer 
       backoff: () => 0.25,
       connection: {
         application_name: 'hospital-api',
+        // As `written.ts` reads times, whatever the server's own settings are.
         TimeZone: 'UTC',
+        DateStyle: 'ISO',
         ...(timeout && tellServer && { statement_timeout: timeout, idle_in_transaction_session_timeout: rest }),
       },
       types: { json: rawJson },

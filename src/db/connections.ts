@@ -26,8 +26,9 @@ export class PoolError extends Error {
 }
 
 /**
- * The connections of one time. `load` is what `calls` run on them, `quick` while none of those takes long; `proven` until it looks as if the server could not be
- * reached; `silent` are the ticks since the server said something, while it owed answers.
+ * The connections of one time. `load` is what `calls` run on them, `quick` while none of those takes long; `proven` until
+ * it looks as if the server could not be reached; `silent` are the ticks since the server said something, while it owed
+ * answers.
  */
 type Generation = {
   sql: postgres.Sql

@@ -4,6 +4,7 @@ import type { App } from '../env.ts'
 
 const sharing = cors({
   origin: (origin) => origin,
+  allowMethods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
   exposeHeaders: [
     ...['Accept-Ranges', 'Content-Disposition', 'Content-Range'],
     ...['ETag', 'Idempotent-Replayed', 'Link', 'Location', 'Retry-After', 'X-Request-Id'],
@@ -13,6 +14,9 @@ const sharing = cors({
 
 /** Lets the pages of `CORS_ORIGINS`, and no others, read answers; never with credentials. */
 export const shareWithOrigins: MiddlewareHandler<App> = (c, next) => {
-  const { CORS_ORIGINS: origins } = c.env.config
-  return origins.length > 0 && origins.includes(c.req.header('Origin') ?? '') ? sharing(c, next) : next()
+  const { CORS_ORIGINS } = c.env.config
+  if (CORS_ORIGINS.length === 0) return next()
+  if (CORS_ORIGINS.includes(c.req.header('Origin') ?? '')) return sharing(c, next)
+  // So that no cache gives this answer to a page that may read it.
+  return next().then(() => c.header('Vary', 'Origin', { append: true }))
 }

@@ -2,10 +2,9 @@ import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener, RequestError } from '@hono/node-server'
-import { headersOf, requestIdOf } from './headers.ts'
 import type { Log } from './log.ts'
 import { invalid, Problem, type ProblemType } from './problem.ts'
-import { problemBody } from './render.ts'
+import { refusal } from './render.ts'
 
 /** How long a refused connection is still read, in ms: closed at once, it would take the answer with it. */
 const lingering = 1000
@@ -22,20 +21,6 @@ const badTarget = () => invalid('', 'asks for no URL that there can be: see its 
 /** How often the request names a host. Of two, Node would take the first and a proxy the other (RFC 9112, section 3.2). */
 const hostsOf = ({ rawHeaders }: IncomingMessage) =>
   rawHeaders.filter((name, index) => index % 2 === 0 && name.length === 4 && name.toLowerCase() === 'host').length
-
-/** A refusal, as the app would answer it. */
-function refusal(problem: Problem, sent: string | undefined, secure: boolean) {
-  const requestId = requestIdOf(sent)
-  const body = problemBody(problem, requestId)
-  const headers = {
-    ...headersOf(requestId, secure),
-    ...problem.details.headers,
-    'Cache-Control': 'no-store',
-    'Content-Type': 'application/problem+json',
-    'Content-Length': String(Buffer.byteLength(body)),
-  }
-  return { requestId, status: problem.status, headers, body }
-}
 
 type Sender = { address: string; secure: boolean }
 type Parts = {
@@ -60,7 +45,10 @@ export function answerRequests(server: Server, { log, senderOf, fetch }: Parts):
   /** Refuses a request that was read. */
   function refuse(incoming: IncomingMessage, outgoing: ServerResponse, problem: Problem): void {
     if (outgoing.headersSent || outgoing.destroyed) return
-    const { requestId, status, headers, body } = refusal(problem, idOf(incoming), senderOf(incoming).secure)
+    const { requestId, status, headers, body } = refusal(problem, {
+      sent: idOf(incoming),
+      secure: senderOf(incoming).secure,
+    })
     note(requestId, status)
     outgoing.writeHead(status, headers).end(body)
   }
@@ -73,7 +61,7 @@ export function answerRequests(server: Server, { log, senderOf, fetch }: Parts):
       return
     }
     const secure = incoming !== undefined && senderOf(incoming).secure
-    const { requestId, status, headers, body } = refusal(problem, idOf(incoming), secure)
+    const { requestId, status, headers, body } = refusal(problem, { sent: idOf(incoming), secure })
     note(requestId, status, code)
     const lines = Object.entries({ ...headers, Date: new Date().toUTCString(), Connection: 'close' })
     const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')
@@ -90,7 +78,7 @@ export function answerRequests(server: Server, { log, senderOf, fetch }: Parts):
       // A URL that the adapter cannot make: answered below, where the request is known.
       if (error instanceof RequestError) return
       log.error({ msg: 'the app did not answer', err: error })
-      const { status, headers, body } = refusal(new Problem('internal'), undefined, false)
+      const { status, headers, body } = refusal(new Problem('internal'), { sent: undefined, secure: false })
       return new Response(body, { status, headers })
     },
   })

@@ -2,6 +2,7 @@ import type { Context, ErrorHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { databaseProblem } from '../db/failure.ts'
 import type { App } from '../env.ts'
+import { headersOf, requestIdOf } from './headers.ts'
 import { invalid, Problem, problems } from './problem.ts'
 
 const asProblem = (error: Error): Problem => {
@@ -12,7 +13,7 @@ const asProblem = (error: Error): Problem => {
 }
 
 /** A problem as RFC 9457 wants it written. */
-export const problemBody = ({ type, status, details: { detail, errors } }: Problem, requestId: string): string =>
+const problemBody = ({ type, status, details: { detail, errors } }: Problem, requestId: string): string =>
   JSON.stringify({
     type: `/problems/${type}`,
     title: problems[type][1],
@@ -21,6 +22,20 @@ export const problemBody = ({ type, status, details: { detail, errors } }: Probl
     instance: requestId,
     ...(errors && { errors }),
   })
+
+/** A refusal of what does not reach the app, as the app would answer it. `sent` is the request's id, as it came. */
+export function refusal(problem: Problem, { sent, secure }: { sent: string | undefined; secure: boolean }) {
+  const requestId = requestIdOf(sent)
+  const body = problemBody(problem, requestId)
+  const headers = {
+    ...headersOf(requestId, secure),
+    ...problem.details.headers,
+    'Cache-Control': 'no-store',
+    'Content-Type': 'application/problem+json',
+    'Content-Length': String(new TextEncoder().encode(body).length),
+  }
+  return { requestId, status: problem.status, headers, body }
+}
 
 /** Logs a 5xx: with its cause where there is one, as a warning where it was meant. */
 function logFault(error: Error, problem: Problem, c: Context<App>): void {

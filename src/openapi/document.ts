@@ -12,7 +12,7 @@ const isGuard = (handler: object): handler is Guard => guard in handler
 const isValidator = (handler: object): handler is { [taken]: Taken } => taken in handler
 
 /** The routes with what their guards and validators say of them. */
-export function describedRoutes(routes: readonly Registered[]): Route[] {
+function describedRoutes(routes: readonly Registered[]): Route[] {
   const byRoute = Map.groupBy(routes, ({ method, path }) => `${method} ${path.replace(/(?<=.)\/$/, '')}`)
   return [...byRoute].flatMap(([route, handlers]) => {
     const [method = '', path = ''] = route.split(' ')

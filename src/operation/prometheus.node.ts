@@ -1,8 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { PoolUse } from '../db/connections.ts'
 import { bounds, type Durations, type Series } from './durations.ts'
-
-/** Connections in use and at most, and the queries that wait for one. */
-export type PoolUse = { inUse: number; waiting: number; max: number }
 
 /** What is looked at when someone asks, and not counted before. */
 export type Levels = {

@@ -3,7 +3,7 @@ import postgres from 'postgres'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { migrate } from '../../src/db/migrate.ts'
 import { password } from '../support/api.ts'
-import { Load } from '../support/clients.ts'
+import { Load } from '../support/load.ts'
 import { Network } from '../support/network.ts'
 import { hasPostgres, PostgresServer } from '../support/postgres.ts'
 import { ownFolder, Program, send, until } from '../support/program.ts'
@@ -11,7 +11,7 @@ import { ownFolder, Program, send, until } from '../support/program.ts'
 /** What a request may take, in ms: 5 s, and something for a machine that has other things to do. */
 const atMost = 6000
 
-describe.skipIf(!hasPostgres)('when the database', async () => {
+describe.skipIf(!hasPostgres && !process.env.CI)('when the database', async () => {
   const folder = await ownFolder()
   let server: PostgresServer
   let network: Network

@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, inject, it, vi } from 'vitest'
 import { type Answer, patient } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'
-import { ada, bytesOf, firstToken, lostOf, refusal, useUntilTold } from '../support/load.ts'
+import { sample } from '../support/metrics.ts'
 import { ownFolder, Program, send, until } from '../support/program.ts'
 import { Connection } from '../support/socket.ts'
+import { ada, bytesOf, firstToken, lostOf, refusal, useUntilTold } from '../support/stopping.ts'
 
 // Each test starts three processes, which takes its time on a machine with other work.
 vi.setConfig({ testTimeout: 90_000 })
@@ -52,7 +53,7 @@ async function oneEach(program: Program, url: string): Promise<[Connection, Conn
   const found = new Map<number, Connection>()
   await until('a connection to each', async () => {
     const connection = await Connection.open(url)
-    const answer = await connection.send(bytesOf('GET', '/healthz', 'none')).answer()
+    const answer = await ask(connection, '/healthz')
     await until('the log', () => processOf(program, answer) > 0)
     found.set(processOf(program, answer), connection)
     return found.size === 2
@@ -61,6 +62,15 @@ async function oneEach(program: Program, url: string): Promise<[Connection, Conn
   if (!one || !other) throw new Error('two connections were counted')
   return [one, other]
 }
+
+const ask = (connection: Connection, path: string) => connection.send(bytesOf('GET', path, 'none')).answer()
+
+/** How many requests for /healthz the figures tell of, where they are asked for over this connection. */
+const healthChecks = async (connection: Connection) =>
+  sample(
+    (await ask(connection, '/metrics')).text,
+    'http_request_duration_seconds_count{method="GET",route="/healthz",status="200"}',
+  )
 
 describe('several processes on one port', () => {
   it('know within five seconds what another was told', async () => {
@@ -124,6 +134,38 @@ describe('several processes on one port', () => {
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 201]))
     expect(await lostOf(database.url, answers)).toEqual([])
     expect(node.output).not.toMatch(/"level":"(error|warn)"/)
+  })
+
+  it('answer a scrape as one, whichever is asked, also while one of them hangs and once it has ended', async () => {
+    const { node, url } = await startTwo()
+    const [one, other] = await oneEach(node, url)
+    const before = await healthChecks(one)
+    for (const connection of [one, one, other]) await ask(connection, '/healthz')
+    const last = await ask(other, '/healthz')
+    expect([await healthChecks(one), await healthChecks(other)]).toEqual([before + 4, before + 4])
+
+    await until('the log', () => processOf(node, last) > 0)
+    const victim = processOf(node, last)
+    process.kill(victim, 'SIGSTOP')
+    expect(await healthChecks(one)).toBe(before + 4)
+    process.kill(victim, 'SIGKILL')
+    await until('another', () => serving(node).length === 3)
+    expect(await healthChecks(one)).toBe(before + 4)
+    await ask(one, '/healthz')
+    expect(await healthChecks(one)).toBe(before + 5)
+  })
+
+  it('do not wait for ever for the figures where the one that watches over them hangs', async () => {
+    const { node, url } = await startTwo()
+    const connection = await Connection.open(url)
+    await ask(connection, '/healthz')
+    node.kill('SIGSTOP')
+    const refused = await ask(connection, '/metrics')
+    expect([refused.status, refused.at('type')]).toEqual([503, '/problems/unavailable'])
+    expect((await ask(connection, '/healthz')).status).toBe(200)
+    node.kill('SIGCONT')
+    node.kill()
+    expect(await node.exit()).toBe(0)
   })
 
   it('do not outlive the one that watches over them', async () => {

@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import { expect, inject, it, vi } from 'vitest'
 import { type Answer, patient } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'
-import { ada, bytesOf, firstToken, isLast, lostOf, refusal, useUntilTold } from '../support/load.ts'
 import { Network } from '../support/network.ts'
 import { ownFolder, Program, until } from '../support/program.ts'
 import { Connection } from '../support/socket.ts'
+import { ada, bytesOf, firstToken, isLast, lostOf, refusal, useUntilTold } from '../support/stopping.ts'
 
 // A load and a drain take their time on a machine with other work.
 vi.setConfig({ testTimeout: 90_000 })

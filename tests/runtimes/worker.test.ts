@@ -79,6 +79,22 @@ describe('the Worker', () => {
     expect(await entries()).toMatchObject([{ action: 'patient.read', patientId: id, status: 200 }])
   })
 
+  it('writes it whatever the client calls itself', async () => {
+    // As bytes of UTF-8; the trail keeps 500 characters, the last of which is half of this one.
+    const name = Buffer.from(`${'x'.repeat(499)}\u{1f600}`).toString('latin1')
+    const { status, headers } = await fetch(`${url}/api/patients`, {
+      headers: { Authorization: `Bearer ${token}`, 'User-Agent': name },
+    })
+    expect(status).toBe(200)
+    const entries = () =>
+      db
+        .select()
+        .from(audit)
+        .where(eq(audit.requestId, headers.get('X-Request-Id') ?? ''))
+    await until('the row of the trail', async () => (await entries()).length > 0)
+    expect(await entries()).toMatchObject([{ action: 'patient.list', userAgent: `${'x'.repeat(499)}\ufffd` }])
+  })
+
   it('shares nothing between requests that belongs to one', async () => {
     const names = Array.from({ length: 60 }, (_, index) => `Pat ${index}`)
     const alone: Answer[] = []

@@ -1,61 +1,76 @@
-import { inArray } from 'drizzle-orm'
-import { audit } from '../../src/audit/schema.ts'
-import { close, connect } from '../../src/db/client.ts'
-import { patients } from '../../src/patients/schema.ts'
-import { type Answer, password, patient } from './api.ts'
-import { send, until } from './program.ts'
-import { Connection } from './socket.ts'
+import { randomUUID } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
+import { Answer, patient } from './api.ts'
+import { expectDocumented } from './documented.ts'
 
-/** A request as bytes, for {@link Connection}. */
-export function bytesOf(method: string, path: string, token: string, body?: unknown): string {
-  const json = body === undefined ? '' : JSON.stringify(body)
-  const lines = [`${method} ${path} HTTP/1.1`, 'Host: test', `Authorization: Bearer ${token}`]
-  if (json) lines.push('Content-Type: application/json', `Content-Length: ${Buffer.byteLength(json)}`)
-  return `${lines.join('\r\n')}\r\n\r\n${json}`
-}
+/** A request and what became of it. `sent` and `ms` are of the clock of `performance`. */
+export type Outcome = { requestId: string; write: boolean; sent: number; ms: number; answer: Answer }
 
-export const isLast = (answer: Answer): boolean => answer.headers.get('Connection') === 'close'
+/** How long a client rests between two requests, in ms, so that refusals do not become a storm. */
+const pace = 25
 
-/** The first account, and so an administrator's. */
-export const ada = { name: 'Ada Admin', email: 'ada@example.org', password }
+/** Clients that add patients and read them back, each one request after the other, until they are stopped. */
+export class Load {
+  readonly outcomes: Outcome[] = []
+  /** Requests that got no answer at all, or one that is not as the OpenAPI document says. */
+  readonly unanswered: unknown[] = []
+  readonly #api: string
+  readonly #token: string
+  readonly #clients: Promise<void>[]
+  #stopped = false
 
-/** Registers {@link ada}, and tells the access token. */
-export async function firstToken(url: string): Promise<string> {
-  return (await send('POST', `${url}/api/auth/register`, ada)).string('access')
-}
+  constructor(api: string, token: string, clients = 6) {
+    this.#api = api
+    this.#token = token
+    this.#clients = Array.from({ length: clients }, () => this.#client())
+  }
 
-/** Adds and reads patients on one connection, until the server says that it closes it. Fails where it closes it unsaid. */
-export async function useUntilTold(url: string, token: string, answers: Answer[]): Promise<void> {
-  const connection = await Connection.open(url)
-  for (let path = ''; ; ) {
-    const request = path ? bytesOf('GET', path, token) : bytesOf('POST', '/api/patients', token, patient())
-    const answer = await connection.send(request).answer()
-    answers.push(answer)
-    path = path ? '' : `/api/patients/${answer.id}`
-    if (isLast(answer)) return
+  get acknowledged(): Outcome[] {
+    return this.outcomes.filter(({ answer }) => answer.status < 300)
+  }
+
+  get refused(): Outcome[] {
+    return this.outcomes.filter(({ answer }) => answer.status >= 300)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await Promise.all(this.#clients)
+  }
+
+  async #client(): Promise<void> {
+    let known: string | undefined
+    for (let write = true; !this.#stopped; write = !write || known === undefined) {
+      const outcome: Outcome | undefined = write
+        ? await this.#ask('POST', '/api/patients', patient())
+        : await this.#ask('GET', `/api/patients/${known}`)
+      if (outcome?.answer.status === 201) known = outcome.answer.id
+      await setTimeout(pace)
+    }
+  }
+
+  async #ask(method: string, path: string, body?: unknown): Promise<Outcome | undefined> {
+    const requestId = randomUUID()
+    const sent = performance.now()
+    try {
+      const response = await fetch(`${this.#api}${path}`, {
+        method,
+        headers: {
+          Authorization: `Bearer ${this.#token}`,
+          'Content-Type': 'application/json',
+          'X-Request-Id': requestId,
+        },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(20_000),
+      })
+      const answer = new Answer(response.status, response.headers, await response.text())
+      expectDocumented(method, path, answer.status, answer.headers, answer.body)
+      const outcome = { requestId, write: method === 'POST', sent, ms: performance.now() - sent, answer }
+      this.outcomes.push(outcome)
+      return outcome
+    } catch (error) {
+      this.unanswered.push(error)
+      return undefined
+    }
   }
 }
-
-/** Whether the server takes no more connections. */
-export const refuses = (url: string): Promise<boolean> =>
-  Connection.open(url).then(
-    ({ socket }) => {
-      socket.destroy()
-      return false
-    },
-    () => true,
-  )
-
-/** What of these answers the database has not: patients that were acknowledged, and rows of the trail. */
-export async function lostOf(databaseUrl: string, answers: Answer[]): Promise<string[]> {
-  const db = connect(databaseUrl, { max: 1 })
-  const created = answers.filter(({ status }) => status === 201).map(({ id }) => id)
-  const requests = answers.map(({ headers }) => headers.get('X-Request-Id') ?? '')
-  const kept = await db.select({ id: patients.id }).from(patients).where(inArray(patients.id, created))
-  const told = await db.select({ id: audit.requestId }).from(audit).where(inArray(audit.requestId, requests))
-  await close(db)
-  const found = new Set([...kept, ...told].map(({ id }) => id))
-  return [...created, ...requests].filter((id) => !found.has(id))
-}
-
-export const refusal = (url: string): Promise<void> => until('new connections to be refused', () => refuses(url))

@@ -2,35 +2,15 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createConnection, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { listens } from '../../src/setup.ts'
+import { freePort } from './port.ts'
 import { until } from './program.ts'
 
 const executable = process.env.PGBOUNCER ?? '/usr/sbin/pgbouncer'
 /** Debian has it in its package `pgbouncer`. */
 export const hasPgBouncer = existsSync(executable)
-
-/** A port that was free a moment ago: PgBouncer does not choose one itself. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address ? address.port : 0
-}
-
-const answers = (port: number) =>
-  new Promise<boolean>((resolve) => {
-    const socket = createConnection({ port, host: '127.0.0.1' })
-    socket
-      .on('error', () => resolve(false))
-      .on('connect', () => {
-        socket.destroy()
-        resolve(true)
-      })
-  })
 
 /**
  * A PgBouncer in transaction mode before the server at `url`, of at most `size` connections to each of its databases,
@@ -69,7 +49,7 @@ export async function pgBouncer(url: string, size: number): Promise<{ url: strin
     await ended
     await rm(folder, { recursive: true })
   }
-  const ready = async () => child.exitCode !== null || (await answers(port))
+  const ready = async () => child.exitCode !== null || (await listens(`postgres://127.0.0.1:${port}`))
   await until('PgBouncer to listen', ready, 20, () => output)
   if (child.exitCode !== null) throw new Error(`PgBouncer did not start:\n${output}`)
   const through = new URL(url)
