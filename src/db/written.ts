@@ -83,7 +83,11 @@ function rowWriter<Shown extends Nested, Kept extends Fields>(shown: Shown, kept
   const places = new Map(leavesOf({ ...kept, ...shown }).map(({ path }, index) => [path, index]))
   const indexOf = (path: string) => places.get(path) ?? Number.NaN
   const { parts, end } = partsOf(shown, indexOf)
-  const keeping = Object.entries(kept).map(([key, field]) => ({ key, index: indexOf(key), field }))
+  const keeping = Object.entries(kept).map(([key, field]) => ({
+    key,
+    index: indexOf(key),
+    read: is(field, PgColumn) ? (value: unknown): unknown => field.mapFromDriverValue(value) : undefined,
+  }))
   return (row: unknown[]) => {
     let json = ''
     for (const { before, index, write } of parts) {
@@ -92,9 +96,9 @@ function rowWriter<Shown extends Nested, Kept extends Fields>(shown: Shown, kept
       json += value === null ? 'null' : write(value)
     }
     const written: Record<string, unknown> = { json: json + end }
-    for (const { key, index, field } of keeping) {
+    for (const { key, index, read } of keeping) {
       const value = row[index]
-      written[key] = value !== null && is(field, PgColumn) ? field.mapFromDriverValue(value) : value
+      written[key] = read && value !== null ? read(value) : value
     }
     // Made of the columns that the types are made of.
     return written as Written<SelectResultFields<Shown>, SelectResultFields<Kept>>
