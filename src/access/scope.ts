@@ -26,7 +26,9 @@ const grantee = alias(doctors, 'grant_doctor')
 export const live = (table: { deletedAt: AnyColumn }): SQL => isNull(table.deletedAt)
 
 const query = new QueryBuilder()
-const isGrantee = and(eq(grantee.userId, me), isNull(grantee.deletedAt))
+/** The doctor is the caller, and has not been deleted: then nothing is theirs any more. */
+const isCaller = (doctor: { userId: AnyColumn; deletedAt: AnyColumn }) => and(eq(doctor.userId, me), live(doctor))
+const isGrantee = isCaller(grantee)
 
 /** A mapping is the grant: the caller is a doctor who treats the patient. */
 const treats = exists(
@@ -72,8 +74,7 @@ export const listed = (reach: Reach, column: AnyColumn, page?: Page): SQL | unde
     ? undefined
     : sql`${column} = any(array((${page ? addedOnPage(page) : addedPatients}) union all (${ownPatients}) union all (${treatedPatients})))`
 
-/** The doctor is the caller, and has not been deleted: then nothing is theirs any more. */
-const ownDoctor = and(eq(doctors.userId, me), isNull(doctors.deletedAt))
+const ownDoctor = isCaller(doctors)
 
 /** The appointments that the caller sees: those of patients they see and, for a doctor, their own. */
 export const visibleAppointment = (reach: Reach): SQL | undefined =>
