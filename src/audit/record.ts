@@ -110,8 +110,11 @@ export type Audit = {
   flush(): Promise<number>
 }
 
-type Row = Record<string, unknown>
+/** An entry as the JSON of its row. Text, since thousands of objects that wait are work for the garbage collector. */
+const rowOf = (entry: Entry): string => JSON.stringify(columnsOf(audit, { ...entry, id: newId(), at: new Date() }))
 
+/** Entries of one statement: so many are not kept waiting for the next flush. */
+const batch = 200
 /** Entries kept while the database is away; beyond, the oldest are dropped and the loss is logged. */
 const most = 10_000
 
@@ -120,14 +123,14 @@ const most = 10_000
  * has scheduled already is up to it.
  */
 export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
-  let waiting: Row[] = []
+  let waiting: string[] = []
   let underWay = 0
   let writing = Promise.resolve(0)
 
   /** Writes rows, but for those that the database refuses: it would refuse them for ever. */
-  const insert = async (rows: Row[]): Promise<void> => {
+  const insert = async (rows: string[]): Promise<void> => {
     try {
-      await insertEntries(db, {}).execute({ rows: JSON.stringify(rows) })
+      await insertEntries(db, {}).execute({ rows: `[${rows.join(',')}]` })
     } catch (error) {
       if (databaseProblem(error)?.type === 'unavailable') throw error
       if (rows.length === 1) return log.error({ msg: 'an audit entry was refused', lost: 1, err: error })
@@ -137,9 +140,10 @@ export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
     }
   }
 
-  const write = async (): Promise<number> => {
-    while (waiting.length > 0) {
-      const rows = waiting.splice(0, 1000)
+  /** Writes while at least so many wait. Resolves to how many still do. */
+  const write = async (least: number): Promise<number> => {
+    while (waiting.length >= least) {
+      const rows = waiting.splice(0, batch)
       underWay = rows.length
       try {
         await insert(rows)
@@ -160,11 +164,12 @@ export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
       return waiting.length + underWay
     },
     add(entry) {
-      waiting.push(columnsOf(audit, { ...entry, id: newId(), at: new Date() }))
+      waiting.push(rowOf(entry))
+      if (waiting.length === batch) writing = writing.then(() => write(batch))
       schedule()
     },
     flush() {
-      writing = writing.then(write)
+      writing = writing.then(() => write(1))
       return writing
     },
   }
