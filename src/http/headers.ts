@@ -1,4 +1,4 @@
-import type { MiddlewareHandler } from 'hono'
+import type { Context } from 'hono'
 import type { App } from '../env.ts'
 import { newId } from '../id.ts'
 
@@ -22,16 +22,16 @@ export function headersOf(requestId: string, secure: boolean, path = ''): Record
   return secure ? { ...headers, 'Strict-Transport-Security': 'max-age=31536000; includeSubDomains' } : headers
 }
 
-/**
- * Gives the request its id, the sender's where it is usable, and the answer its headers. A route may set one of them
- * otherwise; `answerJson` has set them all.
- */
-export const headers: MiddlewareHandler<App> = async (c, next) => {
+/** Gives the request its id, the sender's where it is usable, and decides on the headers of its answer. */
+export function beginHeaders(c: Context<App>): void {
   const requestId = requestIdOf(c.req.header('X-Request-Id'))
-  const own = headersOf(requestId, c.env.secure, c.req.path)
   c.set('requestId', requestId)
-  c.set('headers', own)
-  await next()
+  c.set('headers', headersOf(requestId, c.env.secure, c.req.path))
+}
+
+/** Gives the answer those that its route has not set otherwise; `answerJson` has set them all. */
+export function endHeaders(c: Context<App>): void {
   if (c.get('complete') === c.res) return
+  const own = c.get('headers')
   for (const name in own) if (!c.res.headers.has(name)) c.res.headers.set(name, own[name] ?? '')
 }

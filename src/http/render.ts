@@ -1,14 +1,11 @@
 import type { Context, ErrorHandler } from 'hono'
-import { HTTPException } from 'hono/http-exception'
 import { databaseProblem } from '../db/failure.ts'
 import type { App } from '../env.ts'
 import { headersOf, requestIdOf } from './headers.ts'
-import { invalid, Problem, problems } from './problem.ts'
+import { Problem, problems } from './problem.ts'
 
 const asProblem = (error: Error): Problem => {
   if (error instanceof Problem) return error
-  // Hono's own: a body that is no JSON.
-  if (error instanceof HTTPException && error.status === 400) return invalid('', 'is not valid JSON', 'malformed')
   return databaseProblem(error) ?? new Problem('internal', { cause: error })
 }
 

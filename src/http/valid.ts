@@ -1,6 +1,6 @@
-import { zValidator } from '@hono/zod-validator'
-import type { Context, MiddlewareHandler, ValidationTargets } from 'hono'
+import type { Context, Env, MiddlewareHandler, ValidationTargets } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import type { InferInput } from 'hono/validator'
 import type { z } from 'zod'
 import { type Taken, taken } from './about.ts'
 import { placeOf } from './page.ts'
@@ -17,6 +17,8 @@ const limit = bodyLimit({
     throw tooLarge()
   },
 })
+
+const decoder = new TextDecoder('utf-8', { fatal: true })
 
 /** The bytes of a body, to its end. @throws {Problem} 413, 400 where the client leaves before the end */
 async function bytesOf(c: Context): Promise<ArrayBuffer> {
@@ -36,23 +38,37 @@ const bringsBody = ({ req }: Context) =>
   req.header('Transfer-Encoding') !== undefined ||
   Number(req.header('Content-Length') ?? 0) > 0
 
-/** Leaves the body in the request's cache as text: right type, right size, and UTF-8 without replacement characters. */
-async function readBody(c: Context, optional: boolean): Promise<void> {
-  if (optional && !bringsBody(c)) return
+/** The body as what its JSON says, `{}` where it may be left out: right type, right size, and UTF-8 without replacement characters. */
+async function jsonOf(c: Context, optional: boolean): Promise<unknown> {
+  if (optional && !bringsBody(c)) return {}
   const [type = '', ...rest] = (c.req.header('Content-Type') ?? '').toLowerCase().split(';')
   const charset = rest.find((part) => part.trim().startsWith('charset='))
   if (type.trim() !== 'application/json' || (charset && !/^\s*charset="?utf-8"?\s*$/.test(charset)))
     throw new Problem('unsupported-media-type', { detail: 'Send the body as application/json in UTF-8.' })
   const bytes = await bytesOf(c)
-  if (bytes.byteLength === 0 && !optional) throw invalid('', 'is needed', 'required')
+  if (bytes.byteLength === 0 && optional) return {}
+  if (bytes.byteLength === 0) throw invalid('', 'is needed', 'required')
+  let text: string
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-    // Hono keeps promises here, whatever its types say.
-    Object.assign(c.req.bodyCache, { text: Promise.resolve(text || '{}') })
+    text = decoder.decode(bytes)
   } catch {
     throw invalid('', 'is not UTF-8', 'malformed')
   }
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw invalid('', 'is not valid JSON', 'malformed')
+  }
 }
+
+/** The parameters behind the `?`, one that is repeated as a list. */
+const queryOf = ({ req }: Context): Record<string, string | string[]> =>
+  Object.fromEntries(
+    Object.entries(req.queries()).map(([name, [first = '', ...more]]) => [
+      name,
+      more.length > 0 ? [first, ...more] : first,
+    ]),
+  )
 
 /** What zod found, one fault a field. */
 export const fieldErrors = (issues: readonly z.core.$ZodIssue[]): FieldError[] => {
@@ -107,36 +123,55 @@ const checkCursor = (c: Context, query: unknown) => {
 
 type Check = (c: Context) => Promise<unknown>
 
+/** What a validator takes of a client, as Hono's typed client is told, and what it gives to the route. */
+type Valid<Target extends keyof ValidationTargets, Schema extends z.ZodType> = {
+  in: undefined extends z.input<Schema>
+    ? { [T in Target]?: Sent<Target, Schema> }
+    : { [T in Target]: Sent<Target, Schema> }
+  out: { [T in Target]: z.output<Schema> }
+}
+type Sent<Target extends keyof ValidationTargets, Schema extends z.ZodType> =
+  z.input<Schema> extends ValidationTargets[Target] ? z.input<Schema> : InferInput<z.input<Schema>, Target>
+
 /**
  * Validates one part of the request and gives the route the result: `c.req.valid(target)`. A route with a body takes no
  * query. `first` runs before a fault is told: where it throws, that is the answer. It is how an unseen record is a 404
  * whatever the body is, at no cost to good requests. An `optional` body may be left out: it is `{}` then.
- * @throws {Problem} 415, 413, 400 naming every field at fault
+ * @throws {Problem} 415, 413, 400 naming every field at fault, 404 where a part of the path can name nothing
  */
-export function valid<Schema extends z.ZodType, Target extends keyof ValidationTargets>(
+export function valid<Schema extends z.ZodType, Target extends 'json' | 'param' | 'query'>(
   target: Target,
   schema: Schema,
   { first, optional = false }: { first?: Check; optional?: boolean } = {},
 ) {
-  const check = zValidator(target, schema, (result, c) => {
-    if (!result.success && target === 'param') throw new Problem('not-found')
-    if (!result.success) throw new Problem('bad-request', { errors: fieldErrors(result.error.issues) })
-    if (target === 'query') checkCursor(c, result.data)
-  })
-  const validate: typeof check = async (c, next) => {
+  const take = (c: Context, value: unknown) => {
+    const { data, error } = schema.safeParse(value)
+    if (error && target === 'param') throw new Problem('not-found')
+    if (error) throw new Problem('bad-request', { errors: fieldErrors(error.issues) })
+    if (target === 'query') checkCursor(c, data)
+    c.req.addValidatedData(target, Object(data))
+  }
+  const read = async (c: Context) => {
+    if (target === 'json') checkNoQuery(c)
+    else if (c.req.url.includes('?')) checkEncoding(c.req.url)
+    return target === 'json' ? jsonOf(c, optional) : queryOf(c)
+  }
+  const validate: MiddlewareHandler<Env, string, Valid<Target, Schema>> = async (c, next) => {
     try {
-      if (target !== 'param' && c.req.url.includes('?')) checkEncoding(c.req.url)
-      if (target === 'json') {
-        checkNoQuery(c)
-        await readBody(c, optional)
-      }
-      return await check(c, next)
+      take(c, await read(c))
     } catch (problem) {
       await first?.(c)
       throw problem
     }
+    await next()
   }
-  return Object.assign(validate, { [taken]: { target, schema, optional } satisfies Taken })
+  // Every request to one record passes here: without a promise of its own.
+  const validateParam: typeof validate = (c, next) => {
+    take(c, c.req.param())
+    return next()
+  }
+  const handler = target === 'param' ? validateParam : validate
+  return Object.assign(handler, { [taken]: { target, schema, optional } satisfies Taken })
 }
 
 /** Refuses the query of a route that takes none. `first` as with {@link valid}. @throws {Problem} 400 naming each parameter */
@@ -148,7 +183,8 @@ export const noQuery = (first?: Check) => {
       await first?.(c)
       throw problem
     }
-    await next()
+    return next()
   }
-  return Object.assign(refuse, { [taken]: { target: 'query', schema: undefined, optional: true } satisfies Taken })
+  const refuseAny: MiddlewareHandler = (c, next) => (c.req.url.includes('?') ? refuse(c, next) : next())
+  return Object.assign(refuseAny, { [taken]: { target: 'query', schema: undefined, optional: true } satisfies Taken })
 }

@@ -6,7 +6,8 @@ const nothing = /^0+$/
 
 /** What a `traceparent` header says; undefined where it is none of version 00. */
 export function parentOf(header: string | undefined): Parent | undefined {
-  const [, traceId = '', spanId = '', flags = ''] = version00.exec(header ?? '') ?? []
+  if (header === undefined) return undefined
+  const [, traceId = '', spanId = '', flags = ''] = version00.exec(header) ?? []
   if (nothing.test(traceId) || nothing.test(spanId) || !traceId) return undefined
   return { traceId, spanId, sampled: (Number.parseInt(flags, 16) & 1) === 1 }
 }
