@@ -151,11 +151,11 @@ export class Connections {
           },
         )
       const call = new Call(alone ? ahead : 1, start, reject)
+      this.#clock ??= setInterval(() => this.#look(), tick)
+      if (this.#waiting.size === 0 && this.#hasRoom(call.load)) return this.#start(call)
       if (this.#waiting.size >= queued * this.#limits.max)
         return call.fail(new PoolError('POOL_FULL', 'too many calls wait for a connection'))
       this.#waiting.add(call)
-      this.#startWaiting()
-      this.#clock ??= setInterval(() => this.#look(), tick)
     })
   }
 
@@ -171,16 +171,20 @@ export class Connections {
   }
 
   #startWaiting(): void {
-    const generation = this.#current
     for (const call of this.#waiting) {
       if (!this.#hasRoom(call.load)) return
       this.#waiting.delete(call)
-      this.#running.add(call)
-      generation.load += call.load
-      generation.calls += 1
-      call.generation = generation
-      call.start(generation)
+      this.#start(call)
     }
+  }
+
+  #start(call: Call): void {
+    const generation = this.#current
+    this.#running.add(call)
+    generation.load += call.load
+    generation.calls += 1
+    call.generation = generation
+    call.start(generation)
   }
 
   #finish(call: Call, generation: Generation): void {
@@ -188,7 +192,7 @@ export class Connections {
     this.#running.delete(call)
     generation.load -= call.load
     generation.calls -= 1
-    if (generation === this.#current) this.#startWaiting()
+    if (generation === this.#current && this.#waiting.size > 0) this.#startWaiting()
   }
 
   /** Ends what has taken too long. */

@@ -4,19 +4,18 @@ import type { Call, Connections } from './connections.ts'
 type Parameters = postgres.ParameterOrJSON<never>[]
 type Asked = [text: string, parameters?: Parameters, options?: postgres.UnsafeQueryOptions]
 
-/** A statement as the driver's own: it runs once, when it is awaited, for its rows as objects or as arrays. */
+/** A statement as the driver's own: it runs once, when it is awaited for its rows as objects or asked for them as arrays. */
 class Statement implements PromiseLike<unknown> {
   readonly #run: (asArrays: boolean) => Promise<unknown>
-  #asArrays = false
   #rows: Promise<unknown> | undefined
 
   constructor(run: (asArrays: boolean) => Promise<unknown>) {
     this.#run = run
   }
 
-  values(): this {
-    this.#asArrays = true
-    return this
+  values(): Promise<unknown> {
+    this.#rows ??= this.#run(true)
+    return this.#rows
   }
 
   // biome-ignore lint/suspicious/noThenProperty: like the driver's, it runs when it is awaited.
@@ -24,8 +23,7 @@ class Statement implements PromiseLike<unknown> {
     done?: ((rows: unknown) => A | PromiseLike<A>) | null,
     failed?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    // A moment later, so that `values` may still be asked for.
-    this.#rows ??= Promise.resolve().then(() => this.#run(this.#asArrays))
+    this.#rows ??= this.#run(false)
     return this.#rows.then(done, failed)
   }
 
@@ -47,18 +45,17 @@ const ask = (sql: postgres.ISql, asked: Asked, asArrays: boolean): PromiseLike<u
  * The driver's client as Drizzle uses it, with each statement and transaction run by `connections`. Drizzle keeps it for as
  * long as the process lives, so it outlives the connections.
  */
-export const supervised = (connections: Connections): postgres.Sql =>
-  new Proxy(connections.sql, {
-    get(_, key) {
-      if (key === 'unsafe')
-        return (...asked: Asked) => new Statement((asArrays) => connections.run((sql) => ask(sql, asked, asArrays)))
-      if (key === 'begin')
-        return (work: Work) =>
-          connections.run((sql, call) => sql.begin((transaction) => doWithin(transaction, call, work)), true)
-      if (key === 'end') return (options?: { timeout?: number }) => connections.end(options)
-      return Reflect.get(connections.sql, key)
-    },
+export function supervised(connections: Connections): postgres.Sql {
+  const own = {
+    unsafe: (...asked: Asked) => new Statement((asArrays) => connections.run((sql) => ask(sql, asked, asArrays))),
+    begin: (work: Work) =>
+      connections.run((sql, call) => sql.begin((transaction) => doWithin(transaction, call, work)), true),
+    end: (options?: { timeout?: number }) => connections.end(options),
+  }
+  return new Proxy(connections.sql, {
+    get: (_, key) => Reflect.get(Object.hasOwn(own, key) ? own : connections.sql, key),
   })
+}
 
 type Work = (sql: postgres.TransactionSql) => Promise<unknown>
 
