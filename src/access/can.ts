@@ -59,25 +59,26 @@ const idOf = (param: string | undefined) => (isUuid(param) ? param : undefined)
 export function can(name: PermissionName, said: About): MiddlewareHandler<Guarded> & Guard {
   const permission = permissionOf(name)
   const json = isJson(said)
-  const [resource = ''] = (permission.audit ?? name).split(/[.:]/)
+  const action = permission.audit ?? name
+  const [resource = ''] = action.split(/[.:]/)
   const handler: MiddlewareHandler<Guarded> = async (c, next) => {
     if (json) needAcceptsJson(c.req)
-    const account = await authenticate(c)
-    const from = sender(c)
-    const actor: Actor = { userId: account.id, role: account.role, ...from }
-    const reach = permission[account.role]
+    const { id, role, session } = await authenticate(c)
+    const { ip, userAgent, requestId } = sender(c)
+    const actor: Actor = { userId: id, role, ip, userAgent, requestId }
+    const reach = permission[role]
     const refused = (status: number) =>
       c.env.audit.add({ ...actor, action: 'auth.denied', resource, resourceId: idOf(c.req.param('id')), status })
     if (!reach) {
       refused(403)
       throw new Problem('forbidden')
     }
-    c.set('caller', { ...account, reach, action: permission.audit ?? name, match: matchOf(c.req), ...from })
+    c.set('caller', { id, role, session, reach, action, match: matchOf(c.req), ip, userAgent, requestId })
     await next()
     const { status } = c.res
     if (status === 403 || status === 404) refused(status)
     else if (reads.has(c.req.method) && permission.audit && status < 400)
-      c.env.audit.add({ ...actor, action: permission.audit, resource, ...c.get('subject'), status })
+      c.env.audit.add({ ...actor, action, resource, ...c.get('subject'), status })
   }
   return Object.assign<MiddlewareHandler<Guarded>, Guard>(handler, { [guard]: name, [about]: said })
 }
