@@ -63,6 +63,8 @@ export class Call {
   /** Whether the driver is done with it. */
   over = false
   onFailure: ((error: unknown) => void) | undefined
+  /** Where it stands among the {@link Running}. */
+  place = -1
 
   constructor(load: number, start: (generation: Generation) => void, reject: (error: unknown) => void) {
     this.load = load
@@ -87,6 +89,34 @@ export class Call {
   }
 }
 
+/**
+ * Calls under way, in no order. No `Set`: what is deleted from one that has lived long stays in memory until the next
+ * collection of all of it, and with it every row that was read.
+ */
+class Running {
+  readonly #calls: Call[] = []
+
+  get size(): number {
+    return this.#calls.length
+  }
+
+  add(call: Call): void {
+    call.place = this.#calls.push(call) - 1
+  }
+
+  delete(call: Call): void {
+    if (this.#calls[call.place] !== call) return
+    const last = this.#calls.pop()
+    if (last === undefined || last === call) return
+    this.#calls[call.place] = last
+    last.place = call.place
+  }
+
+  all(): Call[] {
+    return [...this.#calls]
+  }
+}
+
 /** How often calls are looked at, in ms. Time is counted in these: while the process itself stands still, none passes. */
 const tick = 250
 const ticks = (ms: number) => Math.ceil(ms / tick)
@@ -108,7 +138,7 @@ export class Connections {
   readonly #open: (before: postgres.Sql | undefined) => postgres.Sql
   readonly #limits: Limits
   readonly #waiting = new Set<Call>()
-  readonly #running = new Set<Call>()
+  readonly #running = new Running()
   #current: Generation
   #clock: ReturnType<typeof setInterval> | undefined
 
@@ -207,7 +237,7 @@ export class Connections {
     let owing = false
     let dead = false
     let quick = true
-    for (const call of this.#running) {
+    for (const call of this.#running.all()) {
       const current = call.generation === this.#current
       if (call.failure !== undefined && !current) this.#running.delete(call)
       if (call.owed === 0) continue
