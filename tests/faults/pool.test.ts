@@ -184,6 +184,19 @@ describe('the trail', () => {
     expect(logged.filter((line) => !line.includes('"lost":0'))).toEqual([])
   })
 
+  it('is written when two hundred entries wait, whenever the next flush is', async () => {
+    const { db } = await pool(1)
+    const writer = auditLog(
+      db,
+      jsonLog('silent', () => {}),
+      () => {},
+    )
+    const entries = Array.from({ length: 201 }, () => entry())
+    for (const one of entries) writer.add(one)
+    await until('a batch to be written', async () => writer.backlog === 1)
+    expect(await rowsOf(db, entries)).toEqual(entries.map((_, i) => (i < 200 ? 1 : 0)))
+  })
+
   it('loses one entry that the database refuses, says so, and keeps the others of its batch', async () => {
     const { db } = await pool(1)
     const logged: string[] = []
