@@ -171,7 +171,10 @@ describe('several processes on one port', () => {
   it('do not outlive the one that watches over them', async () => {
     const { node, url, token } = await startTwo()
     const create = bytesOf('POST', '/api/patients', token, patient())
-    const connection = (await Connection.open(url)).send(create.slice(0, 200))
+    const connection = await Connection.open(url)
+    // In one piece: who has answered the first has the beginning of the second.
+    connection.send(bytesOf('GET', '/healthz', token) + create.slice(0, 200))
+    expect((await connection.answer()).status).toBe(200)
     node.kill('SIGKILL')
     await until('its end', () => node.ended)
     await refusal(url)
