@@ -63,8 +63,6 @@ export class Call {
   /** Whether the driver is done with it. */
   over = false
   onFailure: ((error: unknown) => void) | undefined
-  /** Where it stands among the {@link Running}. */
-  place = -1
 
   constructor(load: number, start: (generation: Generation) => void, reject: (error: unknown) => void) {
     this.load = load
@@ -89,34 +87,6 @@ export class Call {
   }
 }
 
-/**
- * Calls under way, in no order. No `Set`: what is deleted from one that has lived long stays in memory until the next
- * collection of all of it, and with it every row that was read.
- */
-class Running {
-  readonly #calls: Call[] = []
-
-  get size(): number {
-    return this.#calls.length
-  }
-
-  add(call: Call): void {
-    call.place = this.#calls.push(call) - 1
-  }
-
-  delete(call: Call): void {
-    if (this.#calls[call.place] !== call) return
-    const last = this.#calls.pop()
-    if (last === undefined || last === call) return
-    this.#calls[call.place] = last
-    last.place = call.place
-  }
-
-  all(): Call[] {
-    return [...this.#calls]
-  }
-}
-
 /** How often calls are looked at, in ms. Time is counted in these: while the process itself stands still, none passes. */
 const tick = 250
 const ticks = (ms: number) => Math.ceil(ms / tick)
@@ -138,7 +108,7 @@ export class Connections {
   readonly #open: (before: postgres.Sql | undefined) => postgres.Sql
   readonly #limits: Limits
   readonly #waiting = new Set<Call>()
-  readonly #running = new Running()
+  readonly #running = new Set<Call>()
   #current: Generation
   #clock: ReturnType<typeof setInterval> | undefined
 
@@ -181,11 +151,11 @@ export class Connections {
           },
         )
       const call = new Call(alone ? ahead : 1, start, reject)
-      this.#clock ??= setInterval(() => this.#look(), tick)
-      if (this.#waiting.size === 0 && this.#hasRoom(call.load)) return this.#start(call)
       if (this.#waiting.size >= queued * this.#limits.max)
         return call.fail(new PoolError('POOL_FULL', 'too many calls wait for a connection'))
       this.#waiting.add(call)
+      this.#startWaiting()
+      this.#clock ??= setInterval(() => this.#look(), tick)
     })
   }
 
@@ -201,20 +171,16 @@ export class Connections {
   }
 
   #startWaiting(): void {
+    const generation = this.#current
     for (const call of this.#waiting) {
       if (!this.#hasRoom(call.load)) return
       this.#waiting.delete(call)
-      this.#start(call)
+      this.#running.add(call)
+      generation.load += call.load
+      generation.calls += 1
+      call.generation = generation
+      call.start(generation)
     }
-  }
-
-  #start(call: Call): void {
-    const generation = this.#current
-    this.#running.add(call)
-    generation.load += call.load
-    generation.calls += 1
-    call.generation = generation
-    call.start(generation)
   }
 
   #finish(call: Call, generation: Generation): void {
@@ -222,7 +188,7 @@ export class Connections {
     this.#running.delete(call)
     generation.load -= call.load
     generation.calls -= 1
-    if (generation === this.#current && this.#waiting.size > 0) this.#startWaiting()
+    if (generation === this.#current) this.#startWaiting()
   }
 
   /** Ends what has taken too long. */
@@ -237,7 +203,7 @@ export class Connections {
     let owing = false
     let dead = false
     let quick = true
-    for (const call of this.#running.all()) {
+    for (const call of this.#running) {
       const current = call.generation === this.#current
       if (call.failure !== undefined && !current) this.#running.delete(call)
       if (call.owed === 0) continue

@@ -183,8 +183,7 @@ export const noQuery = (first?: Check) => {
       await first?.(c)
       throw problem
     }
-    return next()
+    await next()
   }
-  const refuseAny: MiddlewareHandler = (c, next) => (c.req.url.includes('?') ? refuse(c, next) : next())
-  return Object.assign(refuseAny, { [taken]: { target: 'query', schema: undefined, optional: true } satisfies Taken })
+  return Object.assign(refuse, { [taken]: { target: 'query', schema: undefined, optional: true } satisfies Taken })
 }
