@@ -36,9 +36,9 @@ const pools = new WeakMap<Pool, Connections>()
  * Types are not looked up: the few array columns there are, are read by Drizzle.
  */
 export function connect(url: string, { max, prepare = true, timeout, tellServer = true }: Options): Pool {
-  const open = (before?: postgres.Sql) => {
+  const open = (connections: number, like?: postgres.Sql) => {
     const client = postgres(url, {
-      max,
+      max: connections,
       prepare,
       fetch_types: false,
       connect_timeout: timeout ? 1.5 : 5,
@@ -55,12 +55,17 @@ export function connect(url: string, { max, prepare = true, timeout, tellServer 
       onnotice: () => {},
     })
     // How Drizzle wants values is set once, on the first.
-    Object.assign(client.options.parsers, before?.options.parsers)
-    Object.assign(client.options.serializers, before?.options.serializers)
+    Object.assign(client.options.parsers, like?.options.parsers)
+    Object.assign(client.options.serializers, like?.options.serializers)
     return client
   }
-  if (!timeout) return drizzle(open())
-  const connections = new Connections(open, { max, wait, silence: timeout + slack, total: timeout + wait })
+  if (!timeout) return drizzle(open(max))
+  const connections = new Connections((like) => open(1, like), {
+    max,
+    wait,
+    silence: timeout + slack,
+    total: timeout + wait,
+  })
   const db = drizzle(supervised(connections))
   pools.set(db, connections)
   return db

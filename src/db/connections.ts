@@ -1,4 +1,7 @@
 import type postgres from 'postgres'
+import { Call, type Line, type Overseer, type Way } from './call.ts'
+import { Running } from './running.ts'
+import { type Form, type Parameters, Statement, senderOf } from './statement.ts'
 
 /** How many connections there may be, and how long things may take, in ms. */
 export type Limits = {
@@ -25,73 +28,36 @@ export class PoolError extends Error {
   }
 }
 
-/**
- * The connections of one time. `load` is what `calls` run on them, `quick` while none of those takes long; `proven` until
- * it looks as if the server could not be reached; `silent` are the ticks since the server said something, while it owed
- * answers.
- */
-type Generation = {
-  sql: postgres.Sql
-  load: number
-  calls: number
-  quick: boolean
-  proven: boolean
-  silent: number
-}
+type Work<T> = (sql: postgres.Sql, call: Call) => PromiseLike<T>
 
-const generation = (sql: postgres.Sql, proven: boolean): Generation => ({
-  sql,
-  load: 0,
-  calls: 0,
-  quick: true,
-  proven,
-  silent: 0,
-})
+class Transaction<T> extends Call {
+  override readonly way = 'alone'
+  readonly #work: Work<T>
+  readonly #settle: (value: T) => void
 
-/** A statement or a transaction, on its way. */
-export class Call {
-  /** Part of a {@link Generation}'s load. */
-  readonly load: number
-  readonly start: (generation: Generation) => void
-  readonly #reject: (error: unknown) => void
-  generation: Generation | undefined
-  /** Answers that the server owes, and the ticks in which it owed any. */
-  owed = 1
-  spent = 0
-  /** Why its caller was told that it failed. */
-  failure: unknown
-  /** Whether the driver is done with it. */
-  over = false
-  onFailure: ((error: unknown) => void) | undefined
-
-  constructor(load: number, start: (generation: Generation) => void, reject: (error: unknown) => void) {
-    this.load = load
-    this.start = start
-    this.#reject = reject
+  constructor(overseer: Overseer, work: Work<T>, settle: (value: T) => void, refuse: (error: unknown) => void) {
+    super(overseer, refuse)
+    this.#work = work
+    this.#settle = settle
   }
 
-  asked(): void {
-    this.owed += 1
-  }
-
-  answered(): void {
-    this.owed -= 1
-    if (this.generation) this.generation.silent = 0
-  }
-
-  fail(error: unknown): void {
-    if (this.failure !== undefined) return
-    this.failure = error
-    this.#reject(error)
-    this.onFailure?.(error)
+  override start({ sql }: Line): void {
+    this.#work(sql, this).then(
+      (value) => {
+        this.overseer.served(this)
+        this.#settle(value)
+      },
+      (error: unknown) => this.overseer.failed(this, error),
+    )
   }
 }
 
 /** How often calls are looked at, in ms. Time is counted in these: while the process itself stands still, none passes. */
 const tick = 250
 const ticks = (ms: number) => Math.ceil(ms / tick)
-/** Statements that are sent ahead on one connection while all are quick: one must not wait behind a slow one. */
-const ahead = 8
+/** What may be on one connection at once, while all on it is quick: little is to wait behind what may be slow. */
+const most = 8
+const loads: Record<Way, number> = { together: 1, apart: most / 2, alone: most }
 /** Calls that may wait for each connection. */
 const queued = 100
 /** How many times its time an unanswered call may take until its connection is given up where others still answer. */
@@ -99,134 +65,188 @@ const stuck = 3
 /** How long calls on connections that are given up may take to finish, in s. */
 const farewell = 1
 
-/**
- * Gives each call an end in time and not too many calls to the server. The driver does neither, and a statement on a
- * dead connection never settles. Where the server stays silent its connections are given up, and new ones are tried by
- * one call at a time until it answers.
- */
-export class Connections {
-  readonly #open: (before: postgres.Sql | undefined) => postgres.Sql
-  readonly #limits: Limits
-  readonly #waiting = new Set<Call>()
-  readonly #running = new Set<Call>()
-  #current: Generation
-  #clock: ReturnType<typeof setInterval> | undefined
+const takes = ({ quick, load }: Line, way: Way) => quick && load + loads[way] <= most
 
-  /** `open` makes the driver's pool, and makes it anew in the place of the one `before`. */
-  constructor(open: (before: postgres.Sql | undefined) => postgres.Sql, limits: Limits) {
+/**
+ * Says which connection a call goes to, gives each an end in time and not too many to the server. The driver does none of
+ * that, and a statement on a dead connection never settles. Reads that are asked for in the same turn of the event loop go
+ * together: sending a packet takes longer than answering one. Where the server stays silent its connections are given up,
+ * and new ones are tried by one call at a time until it answers.
+ */
+export class Connections implements Overseer {
+  readonly #open: (first?: postgres.Sql) => postgres.Sql
+  readonly #limits: Limits
+  readonly #lines: Line[]
+  /** The one that has waited longest first. */
+  readonly #waiting: Call[] = []
+  readonly #running = new Running()
+  /** What reads of this turn go to. */
+  #gathering: Line | undefined
+  /** False from when it looks as if the server could not be reached, until it answers. */
+  #proven = true
+  /** The ticks since the server said something, while it owed answers. */
+  #silent = 0
+  #ended = false
+  #clock: ReturnType<typeof setInterval> | undefined
+  /** The first client: that of the first connection, and what its settings are read from when that is long gone. */
+  readonly sql: postgres.Sql
+
+  /** `open` makes a client of the driver for one connection: the first, and later others like it. */
+  constructor(open: (first?: postgres.Sql) => postgres.Sql, limits: Limits) {
     this.#open = open
     this.#limits = limits
-    this.#current = generation(open(undefined), true)
-  }
-
-  get sql(): postgres.Sql {
-    return this.#current.sql
+    this.sql = open()
+    this.#lines = [lineOf(this.sql)]
   }
 
   get use(): PoolUse {
     const { max } = this.#limits
-    const running = this.#running.size
-    return { inUse: Math.min(running, max), waiting: this.#waiting.size + Math.max(0, running - max), max }
+    const inUse = this.#lines.filter(({ calls }) => calls > 0).length
+    const sent = this.#lines.reduce((sum, { calls }) => sum + calls, 0)
+    return { inUse, waiting: this.#waiting.length + Math.max(0, sent - max), max }
   }
 
-  /**
-   * Does `work` as soon as there is room for it; `alone` where it takes a connection for itself.
-   * Rejects with a {@link PoolError} where that takes too long.
-   */
-  run<T>(work: (sql: postgres.Sql, call: Call) => PromiseLike<T>, alone = false): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      const start = (generation: Generation) =>
-        work(generation.sql, call).then(
-          (value) => {
-            generation.proven = true
-            generation.silent = 0
-            this.#finish(call, generation)
-            resolve(value)
-          },
-          (error: unknown) => {
-            if (codeOf(error) === 'CONNECT_TIMEOUT') generation.proven = false
-            if (error instanceof Error && error.name === 'PostgresError') generation.silent = 0
-            this.#finish(call, generation)
-            call.fail(error)
-          },
-        )
-      const call = new Call(alone ? ahead : 1, start, reject)
-      if (this.#waiting.size >= queued * this.#limits.max)
-        return call.fail(new PoolError('POOL_FULL', 'too many calls wait for a connection'))
-      this.#waiting.add(call)
-      this.#startWaiting()
-      this.#clock ??= setInterval(() => this.#look(), tick)
-    })
+  /** The rows of a statement. Rejects with a {@link PoolError} where it takes too long. */
+  ask(asked: { text: string; parameters: Parameters; prepare: boolean; form: Form }): Promise<unknown> {
+    return new Promise((resolve, reject) => this.#admit(new Statement(this, asked, resolve, reject)))
+  }
+
+  /** Does `work`, which takes a connection for itself. Rejects with a {@link PoolError} where that takes too long. */
+  transact<T>(work: Work<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => this.#admit(new Transaction(this, work, resolve, reject)))
+  }
+
+  heard({ line }: Call): void {
+    if (!line?.givenUp) this.#silent = 0
+  }
+
+  served(call: Call): void {
+    this.heard(call)
+    if (!call.line?.givenUp) this.#proven = true
+    this.#finish(call)
+  }
+
+  failed(call: Call, error: unknown): void {
+    if (error instanceof Error && error.name === 'PostgresError') this.heard(call)
+    if (codeOf(error) === 'CONNECT_TIMEOUT' && !call.line?.givenUp) this.#proven = false
+    this.#finish(call)
+    call.fail(error)
   }
 
   async end(options?: { timeout?: number | undefined }): Promise<void> {
-    await this.#current.sql.end(options)
+    this.#ended = true
+    await Promise.all(this.#lines.map(({ sql }) => sql.end(options)))
     clearInterval(this.#clock)
   }
 
-  #hasRoom(more: number): boolean {
-    const { load, calls, quick, proven } = this.#current
-    if (!proven) return calls === 0
-    return quick ? load + more <= ahead * this.#limits.max : calls < this.#limits.max
+  #admit(call: Call): void {
+    if (this.#waiting.length >= queued * this.#limits.max) {
+      call.fail(new PoolError('POOL_FULL', 'too many calls wait for a connection'))
+      return
+    }
+    this.#waiting.push(call)
+    this.#startWaiting()
+    this.#clock ??= setInterval(() => this.#look(), tick)
   }
 
   #startWaiting(): void {
-    const generation = this.#current
-    for (const call of this.#waiting) {
-      if (!this.#hasRoom(call.load)) return
-      this.#waiting.delete(call)
+    for (let call = this.#waiting[0]; call; call = this.#waiting[0]) {
+      const line = this.#lineFor(call)
+      if (!line) return
+      this.#waiting.shift()
       this.#running.add(call)
-      generation.load += call.load
-      generation.calls += 1
-      call.generation = generation
-      call.start(generation)
+      line.calls += 1
+      line.load += loads[call.way]
+      if (call.way === 'together') this.#gather(line)
+      call.line = line
+      call.start(line)
     }
   }
 
-  #finish(call: Call, generation: Generation): void {
+  /** Where there is room for a call; undefined where there is none. */
+  #lineFor({ way }: Call): Line | undefined {
+    if (!this.#proven && this.#lines.some(({ calls }) => calls > 0)) return undefined
+    if (way === 'together' && this.#gathering && takes(this.#gathering, way)) return this.#gathering
+    const idle = this.#lines.find(({ calls }) => calls === 0) ?? this.#openLine()
+    if (idle || way === 'alone') return idle
+    return this.#lines.filter((line) => takes(line, way)).toSorted((a, b) => a.load - b.load)[0]
+  }
+
+  #openLine(): Line | undefined {
+    if (this.#ended || this.#lines.length >= this.#limits.max) return undefined
+    const line = lineOf(this.#open(this.sql))
+    this.#lines.push(line)
+    return line
+  }
+
+  #gather(line: Line): void {
+    if (!this.#gathering)
+      setImmediate(() => {
+        this.#gathering = undefined
+      })
+    this.#gathering = line
+  }
+
+  #finish(call: Call): void {
+    const { line } = call
     call.over = true
     this.#running.delete(call)
-    generation.load -= call.load
-    generation.calls -= 1
-    if (generation === this.#current) this.#startWaiting()
+    if (!line) return
+    line.calls -= 1
+    line.load -= loads[call.way]
+    // Not in the midst of the driver's own work with the answer.
+    if (this.#waiting.length > 0) queueMicrotask(() => this.#startWaiting())
   }
 
   /** Ends what has taken too long. */
   #look(): void {
-    for (const call of this.#waiting) {
-      call.spent += 1
-      if (call.spent <= ticks(this.#limits.wait)) continue
-      this.#waiting.delete(call)
+    for (const call of this.#waiting) call.spent += 1
+    const overdue = this.#waiting.filter(({ spent }) => spent > ticks(this.#limits.wait))
+    for (const call of this.#waiting.splice(0, overdue.length))
       call.fail(new PoolError('DEADLINE', 'no connection was free in time'))
-    }
     const total = ticks(this.#limits.total)
     let owing = false
-    let dead = false
-    let quick = true
-    for (const call of this.#running) {
-      const current = call.generation === this.#current
-      if (call.failure !== undefined && !current) this.#running.delete(call)
+    for (const line of this.#lines) line.quick = true
+    for (const call of this.#running.all()) {
+      const { line } = call
+      if (call.failure !== undefined && line?.givenUp) this.#running.delete(call)
       if (call.owed === 0) continue
       call.spent += 1
       if (call.spent > total) call.fail(new PoolError('DEADLINE', 'the database did not answer in time'))
-      owing ||= current
-      quick &&= !current || call.spent <= 1
-      dead ||= current && call.spent > stuck * total
+      if (!line || line.givenUp) continue
+      owing = true
+      if (call.spent > 1) line.quick = false
+      if (call.spent > stuck * total) this.#giveUp(line)
     }
-    this.#current.quick = quick
-    this.#current.silent = owing ? this.#current.silent + 1 : 0
-    if (dead || this.#current.silent > ticks(this.#limits.silence)) this.#replace()
-    if (this.#waiting.size + this.#running.size > 0) return
+    this.#silent = owing ? this.#silent + 1 : 0
+    if (this.#silent > ticks(this.#limits.silence)) this.#giveUpAll()
+    this.#startWaiting()
+    if (this.#waiting.length + this.#running.size > 0) return
     clearInterval(this.#clock)
     this.#clock = undefined
   }
 
-  #replace(): void {
-    const { sql } = this.#current
-    this.#current = generation(this.#open(sql), false)
-    void sql.end({ timeout: farewell }).catch(() => {})
-    this.#startWaiting()
+  #giveUpAll(): void {
+    for (const line of [...this.#lines]) this.#giveUp(line)
+    this.#proven = false
+    this.#silent = 0
+  }
+
+  #giveUp(line: Line): void {
+    line.givenUp = true
+    this.#lines.splice(this.#lines.indexOf(line), 1)
+    if (this.#gathering === line) this.#gathering = undefined
+    void line.sql.end({ timeout: farewell }).catch(() => {})
   }
 }
+
+const lineOf = (sql: postgres.Sql): Line => ({
+  sql,
+  send: senderOf(sql),
+  calls: 0,
+  load: 0,
+  quick: true,
+  givenUp: false,
+})
 
 const codeOf = (error: unknown) => (error instanceof Error && 'code' in error ? error.code : undefined)

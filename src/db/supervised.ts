@@ -1,20 +1,21 @@
 import type postgres from 'postgres'
-import type { Call, Connections } from './connections.ts'
+import type { Call } from './call.ts'
+import type { Connections } from './connections.ts'
+import type { Form, Parameters } from './statement.ts'
 
-type Parameters = postgres.ParameterOrJSON<never>[]
 type Asked = [text: string, parameters?: Parameters, options?: postgres.UnsafeQueryOptions]
 
-/** A statement as the driver's own: it runs once, when it is awaited for its rows as objects or asked for them as arrays. */
-class Statement implements PromiseLike<unknown> {
-  readonly #run: (asArrays: boolean) => Promise<unknown>
+/** A statement as Drizzle takes it: it runs once, when it is awaited for its rows as objects or asked for them as lists. */
+class Pending implements PromiseLike<unknown> {
+  readonly #run: (form: Form) => Promise<unknown>
   #rows: Promise<unknown> | undefined
 
-  constructor(run: (asArrays: boolean) => Promise<unknown>) {
+  constructor(run: (form: Form) => Promise<unknown>) {
     this.#run = run
   }
 
   values(): Promise<unknown> {
-    this.#rows ??= this.#run(true)
+    this.#rows ??= this.#run('values')
     return this.#rows
   }
 
@@ -23,7 +24,7 @@ class Statement implements PromiseLike<unknown> {
     done?: ((rows: unknown) => A | PromiseLike<A>) | null,
     failed?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    this.#rows ??= this.#run(false)
+    this.#rows ??= this.#run('objects')
     return this.#rows.then(done, failed)
   }
 
@@ -36,20 +37,16 @@ class Statement implements PromiseLike<unknown> {
   }
 }
 
-const ask = (sql: postgres.ISql, asked: Asked, asArrays: boolean): PromiseLike<unknown> => {
-  const statement = sql.unsafe(...asked)
-  return asArrays ? statement.values() : statement
-}
-
 /**
  * The driver's client as Drizzle uses it, with each statement and transaction run by `connections`. Drizzle keeps it for as
  * long as the process lives, so it outlives the connections.
  */
 export function supervised(connections: Connections): postgres.Sql {
   const own = {
-    unsafe: (...asked: Asked) => new Statement((asArrays) => connections.run((sql) => ask(sql, asked, asArrays))),
+    unsafe: (text: string, parameters: Parameters = [], { prepare = false }: postgres.UnsafeQueryOptions = {}) =>
+      new Pending((form) => connections.ask({ text, parameters, prepare, form })),
     begin: (work: Work) =>
-      connections.run((sql, call) => sql.begin((transaction) => doWithin(transaction, call, work)), true),
+      connections.transact((sql, call) => sql.begin((transaction) => doWithin(transaction, call, work))),
     end: (options?: { timeout?: number }) => connections.end(options),
   }
   return new Proxy(connections.sql, {
@@ -96,10 +93,13 @@ const within = (transaction: postgres.TransactionSql, call: Call, failure: Promi
     get(sql, key) {
       if (key === 'unsafe')
         return (...asked: Asked) =>
-          new Statement(async (asArrays) => {
+          new Pending(async (form) => {
             if (call.failure !== undefined) throw call.failure
             call.asked()
-            const answer = Promise.resolve(ask(sql, asked, asArrays)).finally(() => call.answered())
+            const query = sql.unsafe(...asked)
+            const answer = Promise.resolve<unknown>(form === 'values' ? query.values() : query).finally(() =>
+              call.answered(),
+            )
             return Promise.race([answer, failure])
           })
       if (key === 'savepoint')

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { sql } from 'drizzle-orm'
 import { afterAll, describe, expect, inject, it } from 'vitest'
 import { auditLog, type Entry, lastFlush } from '../../src/audit/record.ts'
@@ -49,7 +51,45 @@ async function table(db: Pool) {
   return { add: (on: Pick<Pool, 'execute'>) => on.execute(sql`insert into ${name} values (1)`), rows }
 }
 
+setFlagsFromString('--expose-gc')
+const collect: (what: { type: 'minor' | 'major' }) => void = runInNewContext('gc')
+
 describe('a statement', () => {
+  it('leaves no rows behind for which the whole heap would have to be collected', async () => {
+    const { db } = await pool(2)
+    const read = async (times: number) => {
+      for (let i = 0; i < times; i += 1) {
+        await Promise.all(
+          Array.from({ length: 10 }, () => db.execute(sql`select repeat('x', 10000) from (values (${i})) v`)),
+        )
+        collect({ type: 'minor' })
+      }
+    }
+    await read(10)
+    collect({ type: 'major' })
+    const before = process.memoryUsage().heapUsed
+    await read(30)
+    // Of three million characters.
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(2_000_000)
+  })
+
+  it('that only reads goes with others of its turn, over one connection, and past what may take long', async () => {
+    const { db } = await pool(3)
+    const done: string[] = []
+    const slow = db.execute(sql`select pg_sleep(0.5)`).then(() => done.push('slow'))
+    const read = async () => {
+      const [row] = await db.$client.unsafe('select pg_backend_pid() as pid where $1', [true], { prepare: true })
+      done.push('read')
+      return row?.pid
+    }
+    for (const _ of ['connects', 'is connected']) {
+      const [first, ...others] = await Promise.all(Array.from({ length: 5 }, read))
+      expect(others).toEqual(Array(4).fill(first))
+    }
+    await slow
+    expect(done).toEqual([...Array(10).fill('read'), 'slow'])
+  })
+
   it('that runs too long is stopped in the database', async () => {
     const { db } = await pool(2)
     expect((await failureOf(db.execute(sql`select pg_sleep(60)`)))[0]).toBe('unavailable')
