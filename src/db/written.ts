@@ -1,8 +1,8 @@
 import { fillPlaceholders, is, SQL } from 'drizzle-orm'
 import { PgColumn } from 'drizzle-orm/pg-core'
-import { PostgresJsSession } from 'drizzle-orm/postgres-js'
 import type { SelectResultFields } from 'drizzle-orm/query-builders/select.types'
 import type { Db } from './client.ts'
+import { clientOf } from './prepared.ts'
 
 declare const of: unique symbol
 /** The JSON text of a `Row`. */
@@ -106,17 +106,6 @@ function rowWriter<Shown extends Nested, Kept extends Fields>(shown: Shown, kept
   }
 }
 
-/** The part of the driver's client that takes a statement and gives its rows as lists. */
-type Client = {
-  unsafe(text: string, parameters?: unknown[], options?: { prepare: boolean }): { values(): PromiseLike<unknown[][]> }
-}
-
-/** What Drizzle itself sends the statements of `db` to. */
-function clientOf({ _: { session } }: Db): Client {
-  if (is(session, PostgresJsSession)) return session.client
-  throw new Error('not a database of postgres.js')
-}
-
 /**
  * Prepares the statement that `query` makes of the fields it is given, for rows that are answered as they are read:
  * their JSON is written straight from what the driver gives, and nothing is made of it in between. `kept` is what else
@@ -130,11 +119,11 @@ export function preparedJson<Shown extends Nested, Kept extends Fields>(
 ) {
   const write = rowWriter(shown, kept)
   const { sql: text, params } = query({ ...kept, ...shown }).toSQL()
-  const client = clientOf(db)
   const options = { prepare: name !== undefined }
   return {
+    client: clientOf(db),
     async execute(values: Record<string, unknown>) {
-      const rows = await client.unsafe(text, fillPlaceholders(params, values), options).values()
+      const rows = await this.client.unsafe(text, fillPlaceholders(params, values), options).values()
       return rows.map(write)
     },
   }
