@@ -6,6 +6,9 @@ export type Parameters = postgres.ParameterOrJSON<never>[]
 /** Rows as lists of values in the order of their columns, or as objects. */
 export type Form = 'values' | 'objects'
 
+/** A read of rows: a write waits for the disk, and counting goes through all there is. */
+const quick = /^select (?!count\()/
+
 /**
  * A statement, in the shape of the driver's own `Query`, which is not used: its constructor assigns functions to its
  * properties, V8 allocates such functions as long-lived, and each holds the query and its rows until the next collection
@@ -36,8 +39,7 @@ export class Statement extends Call {
     refuse: (error: unknown) => void,
   ) {
     super(overseer, refuse)
-    // A write waits for the disk, and what is planned anew each time may take long.
-    this.way = prepare && text.startsWith('select') ? 'together' : 'apart'
+    this.way = prepare && quick.test(text) ? 'together' : 'apart'
     this.strings = [text]
     this.args = parameters
     this.options = { prepare, simple: parameters.length === 0 }

@@ -76,7 +76,11 @@ describe('a statement', () => {
   it('that only reads goes with others of its turn, over one connection, and past what may take long', async () => {
     const { db } = await pool(3)
     const done: string[] = []
-    const slow = db.execute(sql`select pg_sleep(0.5)`).then(() => done.push('slow'))
+    const slow = [
+      'select count(*), pg_sleep(0.5) where $1',
+      'with slow as (select pg_sleep(0.5)) select from slow where $1',
+    ]
+    const behind = slow.map((text) => db.$client.unsafe(text, [true], { prepare: true }).then(() => done.push('slow')))
     const read = async () => {
       const [row] = await db.$client.unsafe('select pg_backend_pid() as pid where $1', [true], { prepare: true })
       done.push('read')
@@ -86,8 +90,8 @@ describe('a statement', () => {
       const [first, ...others] = await Promise.all(Array.from({ length: 5 }, read))
       expect(others).toEqual(Array(4).fill(first))
     }
-    await slow
-    expect(done).toEqual([...Array(10).fill('read'), 'slow'])
+    await Promise.all(behind)
+    expect(done).toEqual([...Array(10).fill('read'), 'slow', 'slow'])
   })
 
   it('that runs too long is stopped in the database', async () => {
