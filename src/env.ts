@@ -6,6 +6,7 @@ import type { PasswordHasher } from './auth/passwords.ts'
 import type { TokenKeys } from './auth/tokens.ts'
 import type { Config } from './config.ts'
 import type { Pool } from './db/client.ts'
+import type { Place } from './db/pages.ts'
 import type { Log } from './http/log.ts'
 import type { Assets } from './openapi/page.ts'
 import type { Metrics } from './operation/metrics.ts'
@@ -47,6 +48,8 @@ export type App = {
     complete?: Response
     caller?: Caller
     subject?: Subject
+    /** Where the page begins that a cursor asks for, once that is known to be one of this list. */
+    place?: Place
   }
 }
 

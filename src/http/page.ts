@@ -40,7 +40,6 @@ type Sealed = Pick<Asked, 'env' | 'req'>
 
 type Query<Sort extends string> = {
   limit: number
-  cursor?: string | undefined
   count?: string | undefined
   sort?: Sort | `-${Sort}` | undefined
 }
@@ -82,11 +81,12 @@ type Read<Row> = { rows: Row[]; next: string | null; count: number | undefined }
 
 /** Reads the page of `list` that `query` asks for, newest first where it says no order. */
 export async function readPage<Row extends { id: string; cursorKey: string }, Sort extends string>(
-  c: Asked,
+  c: Context<Guarded>,
   query: Query<Sort | 'createdAt'>,
   list: Pages<Row, Sort | 'createdAt'>,
 ): Promise<Read<Row>> {
-  const place = query.cursor === undefined ? undefined : placeOf(c, query.cursor)
+  // `valid` has taken the query's cursor apart.
+  const place = c.get('place')
   const [rows, count] = await Promise.all([
     // One row more than is shown tells whether there is a next page.
     list.read({ limit: query.limit + 1, sort: query.sort ?? '-createdAt', place }),

@@ -2,6 +2,7 @@ import type { Context, Env, MiddlewareHandler, ValidationTargets } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { InferInput } from 'hono/validator'
 import type { z } from 'zod'
+import type { App } from '../env.ts'
 import { type Taken, taken } from './about.ts'
 import { placeOf } from './page.ts'
 import { type FieldError, invalid, Problem } from './problem.ts'
@@ -116,9 +117,9 @@ function checkNoQuery(c: Context): void {
   if (errors.length > 0) throw new Problem('bad-request', { errors })
 }
 
-const checkCursor = (c: Context, query: unknown) => {
+const takeCursor = (c: Context<App>, query: unknown) => {
   if (typeof query === 'object' && query !== null && 'cursor' in query && typeof query.cursor === 'string')
-    placeOf(c, query.cursor)
+    c.set('place', placeOf(c, query.cursor))
 }
 
 type Check = (c: Context) => Promise<unknown>
@@ -148,7 +149,7 @@ export function valid<Schema extends z.ZodType, Target extends 'json' | 'param' 
     const { data, error } = schema.safeParse(value)
     if (error && target === 'param') throw new Problem('not-found')
     if (error) throw new Problem('bad-request', { errors: fieldErrors(error.issues) })
-    if (target === 'query') checkCursor(c, data)
+    if (target === 'query') takeCursor(c, data)
     c.req.addValidatedData(target, Object(data))
   }
   const read = async (c: Context) => {
