@@ -14,7 +14,7 @@ export default defineConfig({
     pool: 'forks',
     // Files wait more than they compute: for programs, databases and clocks.
     maxWorkers: '100%',
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
   },
 })
