@@ -3,7 +3,7 @@ import { app } from '../src/app.ts'
 import { doctor, type Person, password, patient, world } from './support/api.ts'
 import { statementsOf } from './support/statements.ts'
 
-const { api, admin } = await world()
+const { api, admin } = await world({ DATABASE_POOL_MAX: '1' })
 
 /** Where a request goes, with what and by whom: made anew for each. */
 type Request = { path?: () => Promise<string>; body?: () => unknown; by?: () => Promise<Person> }

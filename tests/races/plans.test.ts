@@ -13,7 +13,7 @@ const database = await copyOf(inject('template'))
 const made = postgres(database.url, { max: 1, onnotice: () => {} })
 await fill(made, patients)
 await made.end()
-const api = await Api.start(database.url)
+const api = await Api.start(database.url, { DATABASE_POOL_MAX: '1' })
 const planner = connect(database.url, { max: 1 }).$client
 afterAll(async () => {
   await planner.end()
