@@ -32,6 +32,7 @@ const own = await signedIn('patient.5000@example.org')
 type Plan = {
   'Node Type': string
   'Relation Name'?: string
+  'Plan Rows'?: number
   'Actual Rows'?: number
   'Actual Loops'?: number
   'Rows Removed by Filter'?: number
@@ -167,6 +168,19 @@ describe.each(Object.entries(reads))('%s reads only what is asked for', (who, pa
         expect(wholly(plan), statement.text).toEqual([])
         expect(rowsRead(plan), statement.text).toBeLessThan(most)
       }
+  })
+})
+
+describe('a search knows how many hold its text', () => {
+  it.each(['kuh', 'zel', 'xan'])('%s', async (q) => {
+    const [row] = await planner.unsafe(`select count(*)::int from patients where search like '%${q}%'`)
+    const rows = await planner.unsafe<{ 'QUERY PLAN': string }[]>(
+      `explain (format json) select id from patients where search like '%${q}%'`,
+    )
+    const [plan]: { Plan: Plan }[] = JSON.parse(rows[0]?.['QUERY PLAN'] ?? '[]')
+    expect(row?.count).toBeGreaterThan(20)
+    expect(plan?.Plan['Plan Rows']).toBeGreaterThan(row?.count / 3)
+    expect(plan?.Plan['Plan Rows']).toBeLessThan(row?.count * 3)
   })
 })
 
