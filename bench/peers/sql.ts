@@ -9,10 +9,11 @@ const newPatient = `insert into patients (id, name, date_of_birth, gender, phone
 /** The statements of the peers: what the API's own come to, for an administrator. */
 export const statements = {
   onePatient: `select ${patient}, version from patients where id = $1 and deleted_at is null`,
-  firstPatients: `select ${patient} from patients where deleted_at is null
-  order by created_at desc, id desc limit $1`,
-  morePatients: `select ${patient} from patients
-  where deleted_at is null and (created_at, id) < ($2::timestamptz, $3::uuid) order by created_at desc, id desc limit $1`,
+  firstPatients: `select * from (select ${patient} from patients where deleted_at is null
+  order by created_at desc, id desc limit 101) as page limit $1`,
+  morePatients: `select * from (select ${patient} from patients
+  where deleted_at is null and (created_at, id) < ($2::timestamptz, $3::uuid)
+  order by created_at desc, id desc limit 101) as page limit $1`,
   foundPatients: `select ${patient} from patients
   where deleted_at is null and search like containing(fold($2)) order by created_at desc, id desc limit $1`,
   mappingsOfPatient: `select mappings.id, mappings.patient_id as "patientId", mappings.doctor_id as "doctorId",

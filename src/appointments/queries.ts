@@ -7,7 +7,7 @@ import { permissionOf, type Reach } from '../access/permissions.ts'
 import { listedAppointments, live, permitted, visible, visibleAppointment } from '../access/scope.ts'
 import { signed, trail } from '../audit/record.ts'
 import type { Db } from '../db/client.ts'
-import { pages } from '../db/pages.ts'
+import { pages, preparedPage } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
 import { etagOf, matching, rowOf, update } from '../db/write.ts'
 import { preparedJson } from '../db/written.ts'
@@ -71,20 +71,13 @@ const appointmentPages = pages({
       filters.to ? lt(appointments.startsAt, sql`${placeholder('to')}::timestamptz`) : undefined,
     ),
   // A day is few appointments and a decade is all of them: PostgreSQL plans for the dates that are asked for.
-  page: (db, { filters: { from, to }, where, orderBy, place }) =>
-    preparedJson(
+  page: (db, parts) =>
+    preparedPage(
       db,
-      from || to ? undefined : 'appointments',
-      { shown: shownWithSides, kept: { id, patientId, ...place } },
-      (fields) =>
-        db
-          .select(fields)
-          .from(appointments)
-          .innerJoin(patients, ofPatient)
-          .innerJoin(doctors, ofDoctor)
-          .where(where)
-          .orderBy(...orderBy)
-          .limit(placeholder('limit')),
+      parts.filters.from || parts.filters.to ? undefined : 'appointments',
+      parts,
+      { shown: shownWithSides, kept: { id, patientId } },
+      (fields) => db.select(fields).from(appointments).innerJoin(patients, ofPatient).innerJoin(doctors, ofDoctor),
     ),
   count: (db, where) =>
     db

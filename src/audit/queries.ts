@@ -1,8 +1,7 @@
 import { and, count, eq, gte, lt, or, sql } from 'drizzle-orm'
 import type { z } from 'zod'
 import type { Db } from '../db/client.ts'
-import { pages } from '../db/pages.ts'
-import { preparedJson } from '../db/written.ts'
+import { pages, preparedPage } from '../db/pages.ts'
 import { type AuditQuery, audit, shownEntry } from './schema.ts'
 
 const { placeholder } = sql
@@ -24,14 +23,9 @@ const auditPages = pages({
       filters.from ? gte(audit.at, sql`${placeholder('from')}::timestamptz`) : undefined,
       filters.to ? lt(audit.at, sql`${placeholder('to')}::timestamptz`) : undefined,
     ),
-  page: (db, { where, orderBy, place }) =>
-    preparedJson(db, 'audit', { shown: shownEntry, kept: { id: audit.id, ...place } }, (fields) =>
-      db
-        .select(fields)
-        .from(audit)
-        .where(where)
-        .orderBy(...orderBy)
-        .limit(placeholder('limit')),
+  page: (db, parts) =>
+    preparedPage(db, 'audit', parts, { shown: shownEntry, kept: { id: audit.id } }, (fields) =>
+      db.select(fields).from(audit),
     ),
   count: (db, where) => db.select({ count: count() }).from(audit).where(where).prepare('audit_count'),
 })

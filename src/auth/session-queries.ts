@@ -2,9 +2,8 @@ import { and, eq, gt, isNull, sql } from 'drizzle-orm'
 import type { Caller } from '../access/can.ts'
 import { type Actor, sent, trail } from '../audit/record.ts'
 import type { Db } from '../db/client.ts'
-import { pages } from '../db/pages.ts'
+import { pages, preparedPage } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
-import { preparedJson } from '../db/written.ts'
 import { sessions, shownSession, users } from './schema.ts'
 
 const { placeholder } = sql
@@ -13,21 +12,16 @@ const live = and(isNull(sessions.revokedAt), gt(sessions.expiresAt, sql`now()`))
 const sessionPages = pages({
   orders: { createdAt: { key: sessions.createdAt, type: 'timestamptz', id: sessions.id } },
   where: () => and(eq(sessions.userId, placeholder('me')), live),
-  page: (db, { where, orderBy, place }) =>
-    preparedJson(
+  page: (db, parts) =>
+    preparedPage(
       db,
       'sessions',
+      parts,
       {
         shown: { ...shownSession, current: sql<boolean>`${sessions.id} = ${placeholder('current')}::uuid` },
-        kept: { id: sessions.id, ...place },
+        kept: { id: sessions.id },
       },
-      (fields) =>
-        db
-          .select(fields)
-          .from(sessions)
-          .where(where)
-          .orderBy(...orderBy)
-          .limit(placeholder('limit')),
+      (fields) => db.select(fields).from(sessions),
     ),
   count: (db, where) =>
     db.select({ count: sql<number>`count(*)::int` }).from(sessions).where(where).prepare('sessions_count'),

@@ -1,6 +1,10 @@
-import { type AnyColumn, and, asc, desc, type SQL, sql } from 'drizzle-orm'
+import { type AnyColumn, and, asc, desc, is, Placeholder, type SQL, sql } from 'drizzle-orm'
 import type { Db } from './client.ts'
 import { prepared } from './prepared.ts'
+import { type Compiled, type Fields, type Nested, preparedJson } from './written.ts'
+
+/** Rows on a page at most. */
+export const largestPage = 100
 
 /** How a list can be ordered. `key` is never null; `type` is the PostgreSQL type that its text is read back as. */
 export type Order = { key: SQL | AnyColumn; id: AnyColumn; type: 'text' | 'date' | 'timestamptz' | 'int' }
@@ -22,6 +26,41 @@ export type Page = { where: SQL | undefined; orderBy: SQL[] }
 
 /** What a page's statement is made with. `place` is to be selected beside the row. */
 type Parts<Filters> = Page & { filters: Filters; place: { cursorKey: SQL.Aliased<string> } }
+
+/** What a page is read from: a selection that has not been told yet which rows, and how many. */
+type Selection = {
+  where(rows: SQL | undefined): { orderBy(...order: SQL[]): Compiled & { limit(rows: Placeholder): Compiled } }
+}
+
+/**
+ * The first rows of all there are, as many as the parameter `limit` says. PostgreSQL plans a statement anew each time where
+ * its only limit is a parameter, which takes it longer than reading a page: so it is told the most there may be as well.
+ */
+const firstOf = (sqlText: string, params: unknown[]) => ({
+  // One more than a page tells whether there is another.
+  sql: `select * from (${sqlText} limit ${largestPage + 1}) as page limit $${params.length + 1}`,
+  params: [...params, sql.placeholder('limit')],
+})
+
+/** Whether nothing but the place of the page is a parameter. Of a filter's value it depends how its rows are best found. */
+const isOfAll = (params: unknown[]) => params.every((param) => is(param, Placeholder) && param.name.startsWith('place'))
+
+/** Prepares a page of what `select` selects, as {@link preparedJson} does. */
+export function preparedPage<Shown extends Nested, Kept extends Fields, Filters>(
+  db: Db,
+  name: string | undefined,
+  { where, orderBy, place }: Parts<Filters>,
+  { shown, kept }: { shown: Shown; kept: Kept },
+  select: (fields: Kept & Parts<Filters>['place'] & Shown) => Selection,
+) {
+  return preparedJson(db, name, { shown, kept: { ...kept, ...place } }, (fields) => {
+    const list = select(fields)
+      .where(where)
+      .orderBy(...orderBy)
+    const { sql: text, params } = list.toSQL()
+    return isOfAll(params) ? { toSQL: () => firstOf(text, params) } : list.limit(sql.placeholder('limit'))
+  })
+}
 
 type Runs<Result> = { execute(parameters: Record<string, unknown>): Promise<Result> }
 

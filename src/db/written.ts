@@ -12,8 +12,11 @@ export type Json<Row> = string & { readonly [of]?: Row }
 export type Written<Row, Kept> = Kept & { json: Json<Row> }
 
 type Field = PgColumn | SQL | SQL.Aliased
-type Fields = Record<string, Field>
-type Nested = Record<string, Field | Record<string, PgColumn>>
+export type Fields = Record<string, Field>
+export type Nested = Record<string, Field | Record<string, PgColumn>>
+
+/** A statement as its text, and what it is sent with. */
+export type Compiled = { toSQL(): { sql: string; params: unknown[] } }
 
 type Write = (value: unknown) => string
 
@@ -115,7 +118,7 @@ export function preparedJson<Shown extends Nested, Kept extends Fields>(
   db: Db,
   name: string | undefined,
   { shown, kept }: { shown: Shown; kept: Kept },
-  query: (fields: Kept & Shown) => { toSQL(): { sql: string; params: unknown[] } },
+  query: (fields: Kept & Shown) => Compiled,
 ) {
   const write = rowWriter(shown, kept)
   const { sql: text, params } = query({ ...kept, ...shown }).toSQL()

@@ -7,7 +7,7 @@ import { recorded } from '../audit/change.ts'
 import { audit } from '../audit/schema.ts'
 import type { Db } from '../db/client.ts'
 import { violates } from '../db/failure.ts'
-import { pages } from '../db/pages.ts'
+import { pages, preparedPage } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
 import { folded, found } from '../db/search.ts'
 import { etagOf } from '../db/write.ts'
@@ -56,18 +56,13 @@ const doctorPages = pages({
         ? sql`lower(${doctors.specialization}) = lower(${placeholder('specialization')})`
         : undefined,
     ),
-  page: (db, { filters, where, orderBy, place }) =>
-    preparedJson(
+  page: (db, parts) =>
+    preparedPage(
       db,
-      filters.q ? undefined : 'doctors',
-      { shown: shownDoctor, kept: { id: doctors.id, ...place } },
-      (fields) =>
-        db
-          .select(fields)
-          .from(doctors)
-          .where(where)
-          .orderBy(...orderBy)
-          .limit(placeholder('limit')),
+      parts.filters.q ? undefined : 'doctors',
+      parts,
+      { shown: shownDoctor, kept: { id: doctors.id } },
+      (fields) => db.select(fields).from(doctors),
     ),
   count: (db, where) => db.select({ count: count() }).from(doctors).where(where).prepare('doctors_count'),
 })

@@ -3,7 +3,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Context } from 'hono'
 import * as z from 'zod'
 import type { Guarded } from '../access/can.ts'
-import type { Pages, Place } from '../db/pages.ts'
+import { largestPage, type Pages, type Place } from '../db/pages.ts'
 import type { Json, Written } from '../db/written.ts'
 import type { Asked } from '../env.ts'
 import { answerJson } from './answer.ts'
@@ -18,11 +18,11 @@ export const listQuery = <Filters extends z.ZodRawShape, const Sort extends stri
     ...filters,
     limit: z
       .string()
-      .regex(/^\d{1,3}$/, 'must be a whole number from 1 to 100')
+      .regex(/^\d{1,3}$/, `must be a whole number from 1 to ${largestPage}`)
       .transform(Number)
-      .pipe(z.int().min(1).max(100))
+      .pipe(z.int().min(1).max(largestPage))
       .default(50)
-      .meta({ type: 'integer', pattern: undefined, minimum: 1, maximum: 100, default: 50 }),
+      .meta({ type: 'integer', pattern: undefined, minimum: 1, maximum: largestPage, default: 50 }),
     cursor: z.string().max(2000).optional().meta({ description: 'From the `next` of the page before.' }),
     count: z.enum(['true', 'false']).optional().meta({ description: 'Whether to count all that match.' }),
     sort: z

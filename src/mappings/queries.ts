@@ -10,7 +10,7 @@ import { removing } from '../audit/change.ts'
 import { signed, trail } from '../audit/record.ts'
 import type { Db } from '../db/client.ts'
 import type { IdColumn } from '../db/columns.ts'
-import { pages } from '../db/pages.ts'
+import { pages, preparedPage } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
 import { etagOf, matching } from '../db/write.ts'
 import { preparedJson } from '../db/written.ts'
@@ -54,16 +54,9 @@ function joined<Shown extends Record<string, PgColumn | Record<string, PgColumn>
     orders: { createdAt: { key: mappings.createdAt, type: 'timestamptz', id } },
     scope,
     where,
-    page: (db, { where, orderBy, place }) =>
-      preparedJson(db, 'mappings', { shown, kept: { id, patientId: mappings.patientId, etag, ...place } }, (fields) =>
-        db
-          .select(fields)
-          .from(mappings)
-          .innerJoin(patients, ofPatient)
-          .innerJoin(doctors, ofDoctor)
-          .where(where)
-          .orderBy(...orderBy)
-          .limit(placeholder('limit')),
+    page: (db, parts) =>
+      preparedPage(db, 'mappings', parts, { shown, kept: { id, patientId: mappings.patientId, etag } }, (fields) =>
+        db.select(fields).from(mappings).innerJoin(patients, ofPatient).innerJoin(doctors, ofDoctor),
       ),
     count: (db, where) =>
       db

@@ -7,7 +7,7 @@ import { listed, live, permitted, visible } from '../access/scope.ts'
 import { recorded } from '../audit/change.ts'
 import { users } from '../auth/schema.ts'
 import type { Db } from '../db/client.ts'
-import { pages } from '../db/pages.ts'
+import { pages, preparedPage } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
 import { calls, digitsOf, folded, found } from '../db/search.ts'
 import { etagOf } from '../db/write.ts'
@@ -62,18 +62,13 @@ const patientPages = pages({
       filters.doctorId ? treatedBy : undefined,
       filters.gender ? eq(patients.gender, placeholder('gender')) : undefined,
     ),
-  page: (db, { filters, where, orderBy, place }) =>
-    preparedJson(
+  page: (db, parts) =>
+    preparedPage(
       db,
-      filters.q ? undefined : 'patients',
-      { shown: shownPatient, kept: { id: patients.id, ...place } },
-      (fields) =>
-        db
-          .select(fields)
-          .from(patients)
-          .where(where)
-          .orderBy(...orderBy)
-          .limit(placeholder('limit')),
+      parts.filters.q ? undefined : 'patients',
+      parts,
+      { shown: shownPatient, kept: { id: patients.id } },
+      (fields) => db.select(fields).from(patients),
     ),
   count: (db, where) => db.select({ count: count() }).from(patients).where(where).prepare('patients_count'),
 })

@@ -7,7 +7,7 @@ import { appointments } from '../appointments/schema.ts'
 import { removing } from '../audit/change.ts'
 import { signed, trail } from '../audit/record.ts'
 import type { Db } from '../db/client.ts'
-import { pages } from '../db/pages.ts'
+import { pages, preparedPage } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
 import { matching, namesOf, rowOf } from '../db/write.ts'
 import { preparedJson } from '../db/written.ts'
@@ -51,15 +51,9 @@ export async function getReport(db: Db, caller: Caller, id: string) {
 const reportPages = pages({
   orders: { createdAt: { key: reports.createdAt, type: 'timestamptz', id: reports.id } },
   where: (scope: Scope) => and(eq(reports.patientId, placeholder('patientId')), seen(scope)),
-  page: (db, { where, orderBy, place }) =>
-    preparedJson(db, 'reports', { shown: shownReport, kept: { id: reports.id, ...place } }, (fields) =>
-      db
-        .select(fields)
-        .from(reports)
-        .innerJoin(patients, ofPatient)
-        .where(where)
-        .orderBy(...orderBy)
-        .limit(placeholder('limit')),
+  page: (db, parts) =>
+    preparedPage(db, 'reports', parts, { shown: shownReport, kept: { id: reports.id } }, (fields) =>
+      db.select(fields).from(reports).innerJoin(patients, ofPatient),
     ),
   count: (db, where) =>
     db.select({ count: count() }).from(reports).innerJoin(patients, ofPatient).where(where).prepare('reports_count'),

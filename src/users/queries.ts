@@ -8,10 +8,9 @@ import { resets, sessions, shownUser, users } from '../auth/schema.ts'
 import { feeds } from '../calendar/schema.ts'
 import type { Db } from '../db/client.ts'
 import { violates } from '../db/failure.ts'
-import { pages } from '../db/pages.ts'
+import { pages, preparedPage } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
 import { found } from '../db/search.ts'
-import { preparedJson } from '../db/written.ts'
 import { isStale } from '../http/etag.ts'
 import { Problem } from '../http/problem.ts'
 import { newId } from '../id.ts'
@@ -36,18 +35,13 @@ const userPages = pages({
       filters.role ? eq(users.role, placeholder('role')) : undefined,
       filters.active ? eq(users.active, placeholder('active')) : undefined,
     ),
-  page: (db, { filters, where, orderBy, place }) =>
-    preparedJson(
+  page: (db, parts) =>
+    preparedPage(
       db,
-      filters.q ? undefined : 'users',
-      { shown: shownUser, kept: { id: users.id, ...place } },
-      (fields) =>
-        db
-          .select(fields)
-          .from(users)
-          .where(where)
-          .orderBy(...orderBy)
-          .limit(placeholder('limit')),
+      parts.filters.q ? undefined : 'users',
+      parts,
+      { shown: shownUser, kept: { id: users.id } },
+      (fields) => db.select(fields).from(users),
     ),
   count: (db, where) => db.select({ count: count() }).from(users).where(where).prepare('users_count'),
 })

@@ -171,6 +171,21 @@ describe.each(Object.entries(reads))('%s reads only what is asked for', (who, pa
   })
 })
 
+describe('a page of all there are keeps its plan', () => {
+  it.each(['patients', 'mappings', 'appointments', 'audit'])('%s', async (list) => {
+    const first = await sentFor(admin, () => admin.get(`/api/${list}`))
+    const second = await sentFor(admin, () => admin.get(first.result.string('next')))
+    for (const { text, parameters } of [...first.sent, ...second.sent]) {
+      await planner.unsafe(`prepare kept as ${text}`)
+      for (let time = 0; time < 6; time += 1)
+        await planner.unsafe(`execute kept (${parameters.map(literal).join(', ')})`)
+      const [kept] = await planner.unsafe(`select generic_plans from pg_prepared_statements where name = 'kept'`)
+      expect(Number(kept?.generic_plans), text).toBe(1)
+      await planner.unsafe('deallocate kept')
+    }
+  })
+})
+
 describe('a search knows how many hold its text', () => {
   it.each(['kuh', 'zel', 'xan'])('%s', async (q) => {
     const [row] = await planner.unsafe(`select count(*)::int from patients where search like '%${q}%'`)
