@@ -6,6 +6,7 @@ import type { Db } from '../db/client.ts'
 import { prepared } from '../db/prepared.ts'
 import { newId } from '../id.ts'
 import { sessions, shownUser, users } from './schema.ts'
+import { type Bucket, forgiveness, forgivenIn } from './throttle.ts'
 
 const { placeholder } = sql
 type Sender = Pick<Actor, 'ip' | 'userAgent' | 'requestId'>
@@ -104,16 +105,25 @@ const signingIn = prepared((db: Db) => {
   const session = db.$with('sessions', {}).as(newSession(sql`${users}`))
   const recording = trail(db, { ...signInTrail, action: sql`'auth.login'`, rows: sql`${users}, ${sessions}` })
   return db
-    .with(user, session, recording)
+    .with(user, session, recording, ...forgiveness(db, sql`${users}`))
     .select({ user: shownUser, session: tokenRow })
     .from(users)
     .innerJoin(sessions, eq(sessions.userId, users.id))
     .prepare('login')
 })
 
-/** A new session of the account; undefined where it was deactivated, or its password changed, since that was checked. */
-export async function signIn(db: Db, config: Config, sender: Sender, account: { id: string; passwordHash: string }) {
-  const values = { ...sessionValues(config, sender), userId: account.id, passwordHash: account.passwordHash }
+/**
+ * A new session of the account, whose failures in `buckets` are forgiven; undefined where it was deactivated, or its
+ * password changed, since that was checked.
+ */
+export async function signIn(
+  db: Db,
+  config: Config,
+  sender: Sender,
+  { id: userId, passwordHash }: { id: string; passwordHash: string },
+  buckets: Bucket[],
+) {
+  const values = { ...sessionValues(config, sender), ...forgivenIn(buckets), userId, passwordHash }
   const [row] = await signingIn(db, {}).execute(values)
   return row
 }

@@ -9,7 +9,7 @@ import { decoy, outdated, passwordFaults } from './passwords.ts'
 import { findCredentials, register, rehash, rotate, signIn } from './queries.ts'
 import { Login, Logout, Refresh, Register, SignedIn, Tokens } from './schema.ts'
 import { endSessions } from './session-queries.ts'
-import { count, forgive, registrationBuckets, signInBuckets } from './throttle.ts'
+import { count, registrationBuckets, signInBuckets } from './throttle.ts'
 import { generationOf, type SessionRow, tokenPair, verifyToken } from './tokens.ts'
 
 const pairFor = (c: Asked, session: SessionRow) => tokenPair(c.env.config, c.env.keys, session)
@@ -63,9 +63,8 @@ export const authRoutes = new Hono<App>()
       // An unknown account costs as much time as a known one.
       const right = await passwords.verify(account?.passwordHash ?? decoy, password)
       if (!account?.active || !right) throw refused(c, account?.id ?? null)
-      const signedIn = await signIn(db, config, sender(c), account)
+      const signedIn = await signIn(db, config, sender(c), account, buckets)
       if (!signedIn) throw refused(c, account.id)
-      await forgive(db, buckets)
       if (outdated(account.passwordHash))
         await rehash(db, account.id, account.passwordHash, await passwords.hash(password))
       return c.json({ user: signedIn.user, ...(await pairFor(c, signedIn.session)) }, 200)

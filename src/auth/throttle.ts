@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
 import type { Db } from '../db/client.ts'
 import { prepared } from '../db/prepared.ts'
@@ -88,19 +88,35 @@ export async function count(db: Db, buckets: Bucket[]): Promise<void> {
     throw new Problem('too-many-requests', { headers: { 'Retry-After': String(Math.max(1, ...waits)) } })
 }
 
-const forgiving = prepared((db: Db) => {
+/**
+ * Common table expressions that take back what {@link count} counted for an attempt that turned out well, and all of the
+ * account's failures: in the statement of what was attempted, where there are rows in `when`.
+ */
+export const forgiveness = (db: Db, when?: SQL) => {
   // Locked in the order in which they are counted, so that the two never wait for each other.
-  const locked = db
-    .$with('locked', {})
-    .as(sql`select key from ${throttle} where key = any(${placeholder('keys')}::text[]) order by key for update`)
+  const locked = db.$with('locked', {}).as(sql`select key from ${throttle}
+    where key = any(${placeholder('buckets')}::text[]) ${when && sql`and exists (select from ${when})`} order by key for update`)
   const forgiven = db.$with('forgiven', {}).as(sql`update ${throttle}
     set count = case when ${throttle.key} = ${placeholder('account')} then 0 else ${throttle.count} - 1 end
     from locked where locked.key = ${throttle.key} returning ${throttle.key}`)
-  return db.with(locked, forgiven).select({ key: sql<string>`key` }).from(sql`forgiven`).prepare('throttle_forgive')
+  return [locked, forgiven]
+}
+
+/** The parameters of a statement with {@link forgiveness}. */
+export const forgivenIn = (buckets: Bucket[]) => ({
+  account: buckets.find(({ ofAccount }) => ofAccount)?.key ?? '',
+  buckets: `{${buckets.map(({ key }) => key).join(',')}}`,
 })
 
-/** Takes back what {@link count} counted for an attempt that turned out well, and all of the account's failures. */
+const forgiving = prepared((db: Db) =>
+  db
+    .with(...forgiveness(db))
+    .select({ key: sql<string>`key` })
+    .from(sql`forgiven`)
+    .prepare('throttle_forgive'),
+)
+
+/** Forgives by itself, where what was attempted is no statement. */
 export async function forgive(db: Db, buckets: Bucket[]): Promise<void> {
-  const account = buckets.find(({ ofAccount }) => ofAccount)
-  await forgiving(db, {}).execute({ account: account?.key ?? '', keys: `{${buckets.map(({ key }) => key).join(',')}}` })
+  await forgiving(db, {}).execute(forgivenIn(buckets))
 }
