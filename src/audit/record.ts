@@ -56,12 +56,33 @@ const before = (fields: Fields) => object(fields, (column) => sql`before.${sql.i
 const after = (fields: Fields) => object(fields, (column) => sql`${column}`)
 const none = sql`null`
 
+const collected = (old: SQL, now: SQL, rows: SQL) =>
+  sql`(select coalesce(jsonb_object_agg(field, jsonb_build_object('before', ${old}, 'after', ${now})), '{}') from ${rows})`
+
+/**
+ * What differs between a row as it was and as it is, as { field: { before, after } }. Not a function in the database:
+ * PostgreSQL would plan its body anew for each statement.
+ */
+const differences = {
+  created: (fields: Fields) =>
+    collected(none, sql`value`, sql`jsonb_each(${after(fields)}) as new (field, value) where value <> 'null'`),
+  deleted: (fields: Fields) =>
+    collected(sql`value`, none, sql`jsonb_each(${before(fields)}) as old (field, value) where value <> 'null'`),
+  changed: (fields: Fields) =>
+    collected(
+      sql`old.value`,
+      sql`new.value`,
+      sql`jsonb_each(${before(fields)}) as old (field, value) join jsonb_each(${after(fields)}) as new (field, value)
+        using (field) where old.value <> new.value`,
+    ),
+}
+
 type Change = {
   resource: string
   /** The columns whose change is told, by their names in the API. Never one with a secret. */
   fields?: Fields
   /** What happened to the rows: whether there is a row as it was, which stands in `before`, and one as it is now. */
-  changes: 'created' | 'changed' | 'deleted'
+  changes: keyof typeof differences
   /** Where the rows stand. */
   rows: SQL
   resourceId: PgColumn | SQL
@@ -77,9 +98,7 @@ export const trail = (
   db: Db,
   { resource, fields, changes, rows, resourceId, patientId, userId, role, action }: Change,
 ) => {
-  const told = fields
-    ? sql`changed_fields(${changes === 'created' ? none : before(fields)}, ${changes === 'deleted' ? none : after(fields)})`
-    : none
+  const told = fields ? differences[changes](fields) : none
   return db.$with('trail', {}).as(sql`insert into ${audit}
     (id, user_id, role, action, resource, resource_id, patient_id, status, ip, user_agent, request_id, changes)
     select ${placeholder('auditId')}::uuid, ${userId ?? sql`${placeholder('me')}::uuid`}, ${role ?? placeholder('role')}, ${action ?? placeholder('action')}, ${sql.raw(`'${resource}'`)},

@@ -84,7 +84,8 @@ const endMappings = (db: Db) => [
     (id, user_id, role, action, resource, resource_id, patient_id, status, ip, user_agent, request_id, changes)
     select gen_random_uuid(), ${placeholder('me')}::uuid, ${placeholder('role')}, 'mapping.delete', 'mapping', id, patient_id, 204,
       ${placeholder('ip')}, ${placeholder('userAgent')}, ${placeholder('requestId')},
-      changed_fields(jsonb_build_object('patientId', patient_id, 'doctorId', doctor_id), null) from ended`),
+      jsonb_build_object('patientId', jsonb_build_object('before', patient_id, 'after', null),
+        'doctorId', jsonb_build_object('before', doctor_id, 'after', null)) from ended`),
 ]
 const records = recorded(doctors, shownDoctor, {
   resource: 'doctor',
