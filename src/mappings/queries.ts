@@ -37,15 +37,17 @@ type Filters = Scope & { [Name in keyof Wanted]-?: boolean }
 const scope = ({ reach, patientId, either }: Filters) =>
   patientId || either ? visible(reach) : listed(reach, mappings.patientId)
 
+const [isTheirs, isIt] = [eq(mappings.patientId, placeholder('either')), eq(mappings.id, placeholder('either'))]
+/** Looked up first: where either of two columns may be meant, PostgreSQL likes to go through a small table. */
+const patientOfEither = sql`coalesce((select ${mappings.patientId} from ${mappings} where ${isIt}), ${placeholder('either')})`
+
 const where = (filters: Filters) =>
   and(
     live(patients),
     live(doctors),
     filters.patientId ? eq(mappings.patientId, placeholder('patientId')) : undefined,
     filters.doctorId ? eq(mappings.doctorId, placeholder('doctorId')) : undefined,
-    filters.either
-      ? or(eq(mappings.patientId, placeholder('either')), eq(mappings.id, placeholder('either')))
-      : undefined,
+    filters.either ? and(eq(mappings.patientId, patientOfEither), or(isTheirs, isIt)) : undefined,
   )
 
 /** Mappings, newest first, each shown as `shown`: the mapping itself, or the one of its sides whose id is `id`. */

@@ -9,16 +9,24 @@ import { type Sent, statementsOf } from '../support/statements.ts'
 /** Enough that reading a whole table costs more than looking up what is asked for. */
 const patients = 20_000
 
-const database = await copyOf(inject('template'))
-const made = postgres(database.url, { max: 1, onnotice: () => {} })
-await fill(made, patients)
-await made.end()
+/** A database with so many patients, and a connection to ask it for plans. */
+async function filled(count: number) {
+  const database = await copyOf(inject('template'))
+  const made = postgres(database.url, { max: 1, onnotice: () => {} })
+  await fill(made, count)
+  await made.end()
+  const planner = connect(database.url, { max: 1 }).$client
+  return { database, planner }
+}
+
+const { database, planner } = await filled(patients)
+/** Where reading a whole table costs little more. */
+const smaller = await filled(patients / 2)
 const api = await Api.start(database.url, { DATABASE_POOL_MAX: '1' })
-const planner = connect(database.url, { max: 1 }).$client
 afterAll(async () => {
-  await planner.end()
+  await Promise.all([planner.end(), smaller.planner.end()])
   await api.stop()
-  await database.stop()
+  await Promise.all([database.stop(), smaller.database.stop()])
 })
 
 async function signedIn(email: string): Promise<Person> {
@@ -50,17 +58,17 @@ const literal = (value: unknown) => (value === null ? 'null' : `'${String(value)
  * Every plan that PostgreSQL takes for a prepared statement: the first ones look at the parameters, a later one may not.
  * A search and a range of dates have no name, and so always a plan for what is asked for.
  */
-async function plansOf({ text, parameters }: Sent, options: string): Promise<Plan[]> {
+async function plansOf({ text, parameters }: Sent, options: string, on = planner): Promise<Plan[]> {
   const plans: Plan[] = []
-  await planner.unsafe(`prepare asked as ${text}`)
+  await on.unsafe(`prepare asked as ${text}`)
   for (let time = 0; time < (/containing\(|"starts_at" (>=|<)/.test(text) ? 1 : 7); time += 1) {
-    const rows = await planner.unsafe<{ 'QUERY PLAN': string }[]>(
+    const rows = await on.unsafe<{ 'QUERY PLAN': string }[]>(
       `explain (${options}, format json) execute asked (${parameters.map(literal).join(', ')})`,
     )
     const explained: { Plan: Plan }[] = JSON.parse(rows[0]?.['QUERY PLAN'] ?? '[]')
     plans.push(...explained.map(({ Plan }) => Plan))
   }
-  await planner.unsafe('deallocate asked')
+  await on.unsafe('deallocate asked')
   return plans
 }
 
@@ -168,6 +176,15 @@ describe.each(Object.entries(reads))('%s reads only what is asked for', (who, pa
         expect(wholly(plan), statement.text).toEqual([])
         expect(rowsRead(plan), statement.text).toBeLessThan(most)
       }
+  })
+})
+
+describe('the mappings of one are looked up, also where there are few', () => {
+  it.each([`/api/mappings/${idOf('patients', 40)}`, `/api/mappings/${idOf('mappings', 40)}`])('%s', async (path) => {
+    const { sent } = await sentFor(admin, () => admin.get(path))
+    for (const statement of sent)
+      for (const plan of await plansOf(statement, 'analyze, timing off', smaller.planner))
+        expect(rowsRead(plan), statement.text).toBeLessThan(20)
   })
 })
 
