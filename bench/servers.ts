@@ -13,7 +13,7 @@ const fromHere = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 /** What each system is run with. Ours is `npm start` in production. */
 const scripts = {
-  ours: ['--import', fromHere('../src/preload.ts'), fromHere('../src/node.ts')],
+  ours: ['--max-semi-space-size=16', '--import', fromHere('../src/preload.ts'), fromHere('../src/node.ts')],
   bare: [fromHere('peers/bare/server.ts')],
   fastify: [fromHere('peers/fastify/server.js')],
 }
