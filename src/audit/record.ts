@@ -60,10 +60,10 @@ const collected = (old: SQL, now: SQL, rows: SQL) =>
   sql`(select coalesce(jsonb_object_agg(field, jsonb_build_object('before', ${old}, 'after', ${now})), '{}') from ${rows})`
 
 /**
- * What differs between a row as it was and as it is, as { field: { before, after } }. Not a function in the database:
- * PostgreSQL would plan its body anew for each statement.
+ * What differs between a row as it was, which stands in `before`, and as it is, as { field: { before, after } }. Not a
+ * function in the database: PostgreSQL would plan its body anew for each statement.
  */
-const differences = {
+export const differences = {
   created: (fields: Fields) =>
     collected(none, sql`value`, sql`jsonb_each(${after(fields)}) as new (field, value) where value <> 'null'`),
   deleted: (fields: Fields) =>

@@ -4,6 +4,7 @@ import type { Caller } from '../access/can.ts'
 import type { Reach } from '../access/permissions.ts'
 import { live, permitted } from '../access/scope.ts'
 import { recorded } from '../audit/change.ts'
+import { differences } from '../audit/record.ts'
 import { audit } from '../audit/schema.ts'
 import type { Db } from '../db/client.ts'
 import { violates } from '../db/failure.ts'
@@ -75,6 +76,7 @@ export const listDoctors = (db: Db, { q, specialization }: Query) =>
 
 type Scope = { reach: Reach; deleted?: boolean; deletes?: boolean }
 
+const endedMapping = { patientId: mappings.patientId, doctorId: mappings.doctorId }
 /** A deleted doctor's mappings end, each with its own row in the patient's trail: access that ended does not come back. */
 const endMappings = (db: Db) => [
   db
@@ -84,8 +86,7 @@ const endMappings = (db: Db) => [
     (id, user_id, role, action, resource, resource_id, patient_id, status, ip, user_agent, request_id, changes)
     select gen_random_uuid(), ${placeholder('me')}::uuid, ${placeholder('role')}, 'mapping.delete', 'mapping', id, patient_id, 204,
       ${placeholder('ip')}, ${placeholder('userAgent')}, ${placeholder('requestId')},
-      jsonb_build_object('patientId', jsonb_build_object('before', patient_id, 'after', null),
-        'doctorId', jsonb_build_object('before', doctor_id, 'after', null)) from ended`),
+      ${differences.deleted(endedMapping)} from ended as before`),
 ]
 const records = recorded(doctors, shownDoctor, {
   resource: 'doctor',
