@@ -121,12 +121,15 @@ describe('over a bare socket', () => {
   })
 
   it('gives a refusal the id and the headers that the request has earned', async () => {
-    const headers = ['X-Request-Id: mine.1', 'X-Forwarded-Proto: https']
-    for (const bytes of [get('/\\', ...headers), request('CONNECT a:1 HTTP/1.1', host, ...headers)]) {
+    for (const [id, line] of [
+      ['mine.1', 'GET /\\ HTTP/1.1'],
+      ['mine.2', 'CONNECT a:1 HTTP/1.1'],
+    ] as const) {
+      const bytes = request(line, host, `X-Request-Id: ${id}`, 'X-Forwarded-Proto: https')
       const answer = await (await Connection.open(url)).send(bytes).answer()
-      expect(answer.at('instance')).toBe('mine.1')
+      expect(answer.at('instance')).toBe(id)
       expect(answer.headers.get('Strict-Transport-Security')).toMatch(/^max-age=\d/)
-      expect(node.output).toContain('"requestId":"mine.1"')
+      await node.said(new RegExp(`"requestId":"${id}","msg":"refused before any route"`))
     }
   })
 

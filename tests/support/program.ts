@@ -47,6 +47,8 @@ export class Program {
       seconds,
       () => this.output,
     )
+    // What it printed last may arrive after its end is known.
+    if (this.ended) await this.#ended
     const [match] = pattern.exec(this.output) ?? []
     if (match === undefined) throw new Error(`${pattern} was never printed:\n${this.output}`)
     return match
