@@ -20,11 +20,11 @@ type Options = {
   timeout?: number
   /** Whether the server is told to stop statements and transactions itself. Hyperdrive takes no such parameters. */
   tellServer?: boolean
+  /** With `timeout`: how long a call may wait for a connection, in ms. */
+  wait?: number
 }
 
-/** How long a call may wait for a connection, in ms. */
-const wait = 1000
-/** How long a server that is told to stop a statement may take to say so, in ms. */
+/** What a server gets beyond a limit, in ms: to say that it has stopped a statement, or that a connection is made. */
 const slack = 500
 /** How long a transaction may rest between its statements, in ms. Ends those whose process cannot be reached any more. */
 const rest = 10_000
@@ -35,13 +35,13 @@ const pools = new WeakMap<Pool, Connections>()
  * A pool of at most `max` connections to the PostgreSQL server at `url`. It connects when first used.
  * Types are not looked up: the few array columns there are, are read by Drizzle.
  */
-export function connect(url: string, { max, prepare = true, timeout, tellServer = true }: Options): Pool {
+export function connect(url: string, { max, prepare = true, timeout, tellServer = true, wait = 1000 }: Options): Pool {
   const open = (connections: number, like?: postgres.Sql) => {
     const client = postgres(url, {
       max: connections,
       prepare,
       fetch_types: false,
-      connect_timeout: timeout ? 1.5 : 5,
+      connect_timeout: timeout ? (wait + slack) / 1000 : 5,
       idle_timeout: 60,
       backoff: () => 0.25,
       connection: {

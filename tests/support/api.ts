@@ -98,20 +98,24 @@ export class Api {
     this.folder = folder
   }
 
-  /** Starts one on the database at `url`; `settings` are environment variables. */
+  /**
+   * Starts one on the database at `url`; `settings` are environment variables. It has patience, so that a machine under
+   * other load changes no answer: what takes too long is tested in `faults`.
+   */
   static async start(url: string, settings: Record<string, string> = {}): Promise<Api> {
     const config = readConfig({
       NODE_ENV: 'test',
       JWT_SECRET: secret,
       DATABASE_URL: url,
       DATABASE_POOL_MAX: '5',
+      DATABASE_TIMEOUT_MS: '30000',
       REGISTRATIONS_PER_ADDRESS: '100000',
       LOGIN_FAILURES_PER_ADDRESS: '100000',
       ...settings,
     })
     const logged: string[] = []
     const log = jsonLog('debug', (line) => logged.push(line))
-    const db = connect(url, { max: config.DATABASE_POOL_MAX, timeout: config.DATABASE_TIMEOUT_MS })
+    const db = connect(url, { max: config.DATABASE_POOL_MAX, timeout: config.DATABASE_TIMEOUT_MS, wait: 30_000 })
     const audit = auditLog(db, log, () => {})
     const passwords = limited(withDjango(nodeHasher), 2)
     const folder = await mkdtemp(join(tmpdir(), 'hospital-reports-'))
