@@ -189,4 +189,16 @@ describe('a list', () => {
     }
     if (template.includes('DOCTOR')) expect(lengths).toEqual([1, 31])
   })
+
+  it.each(['patients', 'doctors', 'mappings', 'appointments', 'users', 'audit'])(
+    'of %s asks for no column twice, also for its place in the order',
+    async (list) => {
+      await admin.get('/api/auth/me')
+      const { sent } = await statementsOf(api.db, () => admin.get(`/api/${list}`))
+      const text = sent[0]?.text ?? ''
+      const columns = text.slice(0, text.indexOf(' from "')).match(/(?:"\w+"\.)?"\w+"/g) ?? []
+      expect(columns.length).toBeGreaterThan(5)
+      expect(columns).toEqual([...new Set(columns)])
+    },
+  )
 })

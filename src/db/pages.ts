@@ -1,13 +1,14 @@
 import { type AnyColumn, and, asc, desc, is, Placeholder, type SQL, sql } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Db } from './client.ts'
 import { prepared } from './prepared.ts'
-import { type Compiled, type Fields, type Nested, preparedJson } from './written.ts'
+import { type Compiled, type Fields, type Nested, preparedJsonAndTexts } from './written.ts'
 
 /** Rows on a page at most. */
 export const largestPage = 100
 
 /** How a list can be ordered. `key` is never null; `type` is the PostgreSQL type that its text is read back as. */
-export type Order = { key: SQL | AnyColumn; id: AnyColumn; type: 'text' | 'date' | 'timestamptz' | 'int' }
+export type Order = { key: SQL | PgColumn; id: AnyColumn; type: 'text' | 'date' | 'timestamptz' | 'int' }
 
 /** A row's place in the order of a list: the text of its sort key, and its id. */
 export type Place = { key: string; id: string }
@@ -24,8 +25,8 @@ export type Pages<Row, Sort extends string> = {
 /** Which rows a page may hold, and in which order: it is the first of them, as many as the parameter `limit` says. */
 export type Page = { where: SQL | undefined; orderBy: SQL[] }
 
-/** What a page's statement is made with. `place` is to be selected beside the row. */
-type Parts<Filters> = Page & { filters: Filters; place: { cursorKey: SQL.Aliased<string> } }
+/** What a page's statement is made with: `key` is what the rows are sorted by. */
+type Parts<Filters> = Page & { filters: Filters; key: Order['key'] }
 
 /** What a page is read from: a selection that has not been told yet which rows, and how many. */
 type Selection = {
@@ -45,15 +46,15 @@ const firstOf = (sqlText: string, params: unknown[]) => ({
 /** Whether nothing but the place of the page is a parameter. Of a filter's value it depends how its rows are best found. */
 const isOfAll = (params: unknown[]) => params.every((param) => is(param, Placeholder) && param.name.startsWith('place'))
 
-/** Prepares a page of what `select` selects, as {@link preparedJson} does. */
+/** Prepares a page of what `select` selects, as {@link preparedJsonAndTexts} does, and of each row also its place in the order. */
 export function preparedPage<Shown extends Nested, Kept extends Fields, Filters>(
   db: Db,
   name: string | undefined,
-  { where, orderBy, place }: Parts<Filters>,
+  { where, orderBy, key }: Parts<Filters>,
   { shown, kept }: { shown: Shown; kept: Kept },
-  select: (fields: Kept & Parts<Filters>['place'] & Shown) => Selection,
+  select: (fields: Kept & Shown) => Selection,
 ) {
-  return preparedJson(db, name, { shown, kept: { ...kept, ...place } }, (fields) => {
+  return preparedJsonAndTexts(db, name, { shown, kept, texts: { cursorKey: key } }, (fields) => {
     const list = select(fields)
       .where(where)
       .orderBy(...orderBy)
@@ -92,7 +93,7 @@ export function pages<Row, Sort extends string, Filters extends Record<string, u
       filters,
       where: and(where, listing.scope?.(filters, { where, orderBy })),
       orderBy,
-      place: { cursorKey: sql<string>`${key}::text`.as('cursor_key') },
+      key,
     })
   })
   const countOf = prepared((db: Db, filters: Filters) =>

@@ -51,8 +51,10 @@ const writerOf = (field: Field): Write => {
 const isField = (value: Nested[string]): value is Field =>
   is(value, PgColumn) || is(value, SQL) || is(value, SQL.Aliased)
 
+type Leaf = { path: string; field: Field }
+
 /** The fields one by one, in the order in which Drizzle selects them, by their path. */
-const leavesOf = (fields: Nested): { path: string; field: Field }[] =>
+const leavesOf = (fields: Nested): Leaf[] =>
   Object.entries(fields).flatMap(([key, value]) =>
     isField(value)
       ? [{ path: key, field: value }]
@@ -82,9 +84,15 @@ function partsOf(shown: Nested, indexOf: (path: string) => number): { parts: Par
   return { parts, end: text }
 }
 
-/** Makes rows as the driver gives them, a list of values each, into what they are answered as. */
-function rowWriter<Shown extends Nested, Kept extends Fields>(shown: Shown, kept: Kept) {
-  const places = new Map(leavesOf({ ...kept, ...shown }).map(({ path }, index) => [path, index]))
+/** Makes rows as the driver gives them, a list of values each for `fields`, into what they are answered as. */
+function rowWriter<Shown extends Nested, Kept extends Fields, Texts extends Fields>(
+  fields: Nested,
+  shown: Shown,
+  kept: Kept,
+  texts: Texts,
+) {
+  const leaves = leavesOf(fields)
+  const places = new Map(leaves.map(({ path }, index) => [path, index]))
   const indexOf = (path: string) => places.get(path) ?? Number.NaN
   const { parts, end } = partsOf(shown, indexOf)
   const keeping = Object.entries(kept).map(([key, field]) => ({
@@ -92,6 +100,8 @@ function rowWriter<Shown extends Nested, Kept extends Fields>(shown: Shown, kept
     index: indexOf(key),
     read: is(field, PgColumn) ? (value: unknown): unknown => field.mapFromDriverValue(value) : undefined,
   }))
+  for (const [key, text] of Object.entries(texts))
+    keeping.push({ key, index: leaves.findIndex(({ field }) => field === text), read: String })
   return (row: unknown[]) => {
     let json = ''
     for (const { before, index, write } of parts) {
@@ -105,7 +115,7 @@ function rowWriter<Shown extends Nested, Kept extends Fields>(shown: Shown, kept
       written[key] = read && value !== null ? read(value) : value
     }
     // Made of the columns that the types are made of.
-    return written as Written<SelectResultFields<Shown>, SelectResultFields<Kept>>
+    return written as Written<SelectResultFields<Shown>, SelectResultFields<Kept> & Record<keyof Texts, string>>
   }
 }
 
@@ -114,14 +124,25 @@ function rowWriter<Shown extends Nested, Kept extends Fields>(shown: Shown, kept
  * their JSON is written straight from what the driver gives, and nothing is made of it in between. `kept` is what else
  * the server needs of each. A statement without a `name` is planned anew for its parameters each time.
  */
-export function preparedJson<Shown extends Nested, Kept extends Fields>(
+export const preparedJson = <Shown extends Nested, Kept extends Fields>(
   db: Db,
   name: string | undefined,
-  { shown, kept }: { shown: Shown; kept: Kept },
+  fields: { shown: Shown; kept: Kept },
+  query: (fields: Kept & Shown) => Compiled,
+) => preparedJsonAndTexts(db, name, { ...fields, texts: {} }, query)
+
+/** The same, with `texts` of each row as PostgreSQL spells them. A column that is shown is not asked for again. */
+export function preparedJsonAndTexts<Shown extends Nested, Kept extends Fields, Texts extends Fields>(
+  db: Db,
+  name: string | undefined,
+  { shown, kept, texts }: { shown: Shown; kept: Kept; texts: Texts },
   query: (fields: Kept & Shown) => Compiled,
 ) {
-  const write = rowWriter(shown, kept)
-  const { sql: text, params } = query({ ...kept, ...shown }).toSQL()
+  const shownFields = new Set(leavesOf(shown).map(({ field }) => field))
+  const beside = Object.entries(texts).filter(([, field]) => !shownFields.has(field))
+  const fields = { ...kept, ...shown, ...Object.fromEntries(beside) }
+  const write = rowWriter(fields, shown, kept, texts)
+  const { sql: text, params } = query(fields).toSQL()
   const options = { prepare: name !== undefined }
   return {
     client: clientOf(db),
