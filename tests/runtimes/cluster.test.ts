@@ -18,7 +18,9 @@ const settings = {
   PORT: '0',
   DATA_DIR: join(folder, 'data'),
   DATABASE_URL: database.url,
-  DATABASE_POOL_MAX: '3',
+  // No request waits for a connection, nor fails where the machine's disk stands still for a while.
+  DATABASE_POOL_MAX: '8',
+  DATABASE_TIMEOUT_MS: '30000',
   WEB_CONCURRENCY: '2',
 }
 const signIn = { email: ada.email, password: ada.password }

@@ -19,7 +19,7 @@ const times = <T>(count: number, make: () => Promise<T>) => Promise.all(Array.fr
 
 it('answers, under load, whatever was sent before it said that it closes, and keeps it', async () => {
   const database = await copyOf(inject('template'))
-  const node = start('load', { DATABASE_URL: database.url })
+  const node = start('load', { DATABASE_URL: database.url, DATABASE_TIMEOUT_MS: '30000' })
   const url = await address(node)
   const token = await firstToken(url)
   const answers: Answer[] = []
