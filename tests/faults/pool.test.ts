@@ -15,6 +15,9 @@ const database = await copyOf(inject('template'))
 const opened: Pool[] = []
 const networks: Network[] = []
 
+/** A `timeout`, in ms, for what is not about it: longer than a server with other work stands still. */
+const patient = 30_000
+
 /** A pool of the test's own, and the network between it and the database. */
 async function pool(max: number, timeout = 1000) {
   const url = new URL(database.url)
@@ -56,7 +59,7 @@ const collect: (what: { type: 'minor' | 'major' }) => void = runInNewContext('gc
 
 describe('a statement', () => {
   it('leaves no rows behind for which the whole heap would have to be collected', async () => {
-    const { db } = await pool(2)
+    const { db } = await pool(2, patient)
     const read = async (times: number) => {
       for (let i = 0; i < times; i += 1) {
         await Promise.all(
@@ -74,7 +77,7 @@ describe('a statement', () => {
   })
 
   it('that only reads goes with others of its turn, over one connection, and past what may take long', async () => {
-    const { db } = await pool(3)
+    const { db } = await pool(3, patient)
     const done: string[] = []
     const slow = [
       'select count(*), pg_sleep(0.5) where $1',
@@ -175,12 +178,13 @@ describe('a transaction', () => {
   })
 
   it('that takes too long in all fails, runs no further statement and is rolled back', async () => {
-    const { db } = await pool(1)
+    // Far from what one statement may take, also where the server stands still for a while.
+    const { db } = await pool(1, 3000)
     const { add, rows } = await table(db)
     const ended = Promise.withResolvers<unknown>()
     const work = db.transaction(async (transaction) => {
       await add(transaction)
-      for (let n = 0; n < 6; n += 1) await transaction.execute(sql`select pg_sleep(0.7)`).catch(ended.resolve)
+      for (let n = 0; n < 12; n += 1) await transaction.execute(sql`select pg_sleep(0.5)`).catch(ended.resolve)
       await add(transaction).catch(() => {})
     })
     expect(await failureOf(work)).toEqual(tooLate)
