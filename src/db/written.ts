@@ -51,10 +51,8 @@ const writerOf = (field: Field): Write => {
 const isField = (value: Nested[string]): value is Field =>
   is(value, PgColumn) || is(value, SQL) || is(value, SQL.Aliased)
 
-type Leaf = { path: string; field: Field }
-
 /** The fields one by one, in the order in which Drizzle selects them, by their path. */
-const leavesOf = (fields: Nested): Leaf[] =>
+const leavesOf = (fields: Nested): { path: string; field: Field }[] =>
   Object.entries(fields).flatMap(([key, value]) =>
     isField(value)
       ? [{ path: key, field: value }]
@@ -92,16 +90,20 @@ function rowWriter<Shown extends Nested, Kept extends Fields, Texts extends Fiel
   texts: Texts,
 ) {
   const leaves = leavesOf(fields)
-  const places = new Map(leaves.map(({ path }, index) => [path, index]))
-  const indexOf = (path: string) => places.get(path) ?? Number.NaN
+  const indexOf = (path: string) => leaves.findIndex((leaf) => leaf.path === path)
   const { parts, end } = partsOf(shown, indexOf)
-  const keeping = Object.entries(kept).map(([key, field]) => ({
-    key,
-    index: indexOf(key),
-    read: is(field, PgColumn) ? (value: unknown): unknown => field.mapFromDriverValue(value) : undefined,
-  }))
-  for (const [key, text] of Object.entries(texts))
-    keeping.push({ key, index: leaves.findIndex(({ field }) => field === text), read: String })
+  const keeping = [
+    ...Object.entries(kept).map(([key, field]) => ({
+      key,
+      index: indexOf(key),
+      read: is(field, PgColumn) ? (value: unknown): unknown => field.mapFromDriverValue(value) : undefined,
+    })),
+    ...Object.entries(texts).map(([key, field]) => ({
+      key,
+      index: leaves.findIndex((leaf) => leaf.field === field),
+      read: String,
+    })),
+  ]
   return (row: unknown[]) => {
     let json = ''
     for (const { before, index, write } of parts) {

@@ -7,6 +7,7 @@ import { audit } from '../../src/audit/schema.ts'
 import { close, connect, type Pool, poolOf } from '../../src/db/client.ts'
 import { databaseProblem } from '../../src/db/failure.ts'
 import { jsonLog } from '../../src/http/log.ts'
+import { patience } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'
 import { Network } from '../support/network.ts'
 import { until } from '../support/program.ts'
@@ -14,9 +15,6 @@ import { until } from '../support/program.ts'
 const database = await copyOf(inject('template'))
 const opened: Pool[] = []
 const networks: Network[] = []
-
-/** A `timeout`, in ms, for what is not about it: longer than a server with other work stands still. */
-const patient = 30_000
 
 /** A pool of the test's own, and the network between it and the database. */
 async function pool(max: number, timeout = 1000) {
@@ -59,7 +57,7 @@ const collect: (what: { type: 'minor' | 'major' }) => void = runInNewContext('gc
 
 describe('a statement', () => {
   it('leaves no rows behind for which the whole heap would have to be collected', async () => {
-    const { db } = await pool(2, patient)
+    const { db } = await pool(2, patience)
     const read = async (times: number) => {
       for (let i = 0; i < times; i += 1) {
         await Promise.all(
@@ -77,7 +75,7 @@ describe('a statement', () => {
   })
 
   it('that only reads goes with others of its turn, over one connection, and past what may take long', async () => {
-    const { db } = await pool(3, patient)
+    const { db } = await pool(3, patience)
     const done: string[] = []
     const slow = [
       'select count(*), pg_sleep(0.5) where $1',
@@ -99,7 +97,7 @@ describe('a statement', () => {
 
   it('that runs too long is stopped in the database', async () => {
     const { db } = await pool(1)
-    const { db: onlooker } = await pool(1, patient)
+    const { db: onlooker } = await pool(1, patience)
     expect((await failureOf(db.execute(sql`select pg_sleep(60)`)))[0]).toBe('unavailable')
     const running = () =>
       onlooker.execute(

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, inject, it, vi } from 'vitest'
-import { type Answer, patient } from '../support/api.ts'
+import { type Answer, patience, patient } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'
 import { sample } from '../support/metrics.ts'
 import { ownFolder, Program, send, until } from '../support/program.ts'
@@ -18,9 +18,9 @@ const settings = {
   PORT: '0',
   DATA_DIR: join(folder, 'data'),
   DATABASE_URL: database.url,
-  // No request waits for a connection, nor fails where the machine's disk stands still for a while.
+  // None of the requests here waits for a connection.
   DATABASE_POOL_MAX: '8',
-  DATABASE_TIMEOUT_MS: '30000',
+  DATABASE_TIMEOUT_MS: `${patience}`,
   WEB_CONCURRENCY: '2',
 }
 const signIn = { email: ada.email, password: ada.password }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, inject, it, vi } from 'vitest'
-import { type Answer, patient } from '../support/api.ts'
+import { type Answer, patience, patient } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'
 import { Network } from '../support/network.ts'
 import { ownFolder, Program, until } from '../support/program.ts'
@@ -19,7 +19,7 @@ const times = <T>(count: number, make: () => Promise<T>) => Promise.all(Array.fr
 
 it('answers, under load, whatever was sent before it said that it closes, and keeps it', async () => {
   const database = await copyOf(inject('template'))
-  const node = start('load', { DATABASE_URL: database.url, DATABASE_TIMEOUT_MS: '30000' })
+  const node = start('load', { DATABASE_URL: database.url, DATABASE_TIMEOUT_MS: `${patience}` })
   const url = await address(node)
   const token = await firstToken(url)
   const answers: Answer[] = []

@@ -21,6 +21,8 @@ import { expectDocumented } from './documented.ts'
 
 export const secret = 'a secret of more than thirty-two bytes'
 export const password = 'correct horse battery staple'
+/** What a database may take in a test that is not about it, in ms: longer than a machine with other work stands still. */
+export const patience = 30_000
 
 const inside = (value: unknown, path: string): unknown =>
   path
@@ -98,24 +100,21 @@ export class Api {
     this.folder = folder
   }
 
-  /**
-   * Starts one on the database at `url`; `settings` are environment variables. It has patience, so that a machine under
-   * other load changes no answer: what takes too long is tested in `faults`.
-   */
+  /** Starts one on the database at `url`; `settings` are environment variables. What takes too long is tested in `faults`. */
   static async start(url: string, settings: Record<string, string> = {}): Promise<Api> {
     const config = readConfig({
       NODE_ENV: 'test',
       JWT_SECRET: secret,
       DATABASE_URL: url,
       DATABASE_POOL_MAX: '5',
-      DATABASE_TIMEOUT_MS: '30000',
+      DATABASE_TIMEOUT_MS: `${patience}`,
       REGISTRATIONS_PER_ADDRESS: '100000',
       LOGIN_FAILURES_PER_ADDRESS: '100000',
       ...settings,
     })
     const logged: string[] = []
     const log = jsonLog('debug', (line) => logged.push(line))
-    const db = connect(url, { max: config.DATABASE_POOL_MAX, timeout: config.DATABASE_TIMEOUT_MS, wait: 30_000 })
+    const db = connect(url, { max: config.DATABASE_POOL_MAX, timeout: config.DATABASE_TIMEOUT_MS, wait: patience })
     const audit = auditLog(db, log, () => {})
     const passwords = limited(withDjango(nodeHasher), 2)
     const folder = await mkdtemp(join(tmpdir(), 'hospital-reports-'))
