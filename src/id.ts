@@ -1,4 +1,4 @@
-import { v7 } from 'uuid'
+import { v7, validate, version } from 'uuid'
 
 /** Random bytes for so many ids at a time: asking for sixteen costs about what asking for four thousand does. */
 const ahead = 256
@@ -23,3 +23,9 @@ export function newId(): string {
   } else sequence += 1
   return v7({ random, msecs: latest, seq: sequence })
 }
+
+/** When a UUIDv7 was made, as ISO text; undefined of any other id. */
+export const timeOf = (id: string): string | undefined =>
+  validate(id) && version(id) === 7
+    ? new Date(Number.parseInt(id.slice(0, 13).replace('-', ''), 16)).toISOString()
+    : undefined

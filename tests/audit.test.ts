@@ -129,7 +129,7 @@ describe('the trail', () => {
         resource: 'patient',
         resource_id: hidden.id,
         status: 404,
-        patient_id: null,
+        patient_id: hidden.id,
       },
     ])
     const forbidden = await left('GET', '/api/users', { by: person })
@@ -239,7 +239,7 @@ it.each(['update audit set status = 200', 'delete from audit', 'truncate audit']
 )
 
 describe('reading the trail', () => {
-  it('is the administrator\u2019s, by patient, user, action and time', async () => {
+  it('is the administrator\u2019s, by patient, user, action, request and time', async () => {
     const person = await api.register('Read')
     const who = await person.post('/api/patients', patient())
     await person.get('/api/patients')
@@ -270,6 +270,13 @@ describe('reading the trail', () => {
     const at = encodeURIComponent(all.string('results.1.at'))
     expect((await admin.get(`/api/audit?patientId=${who.id}&to=${at}`)).list()).toEqual([])
     expect((await admin.get(`/api/audit?patientId=${who.id}&from=${at}&limit=1&count=true`)).at('count')).toBe(2)
+    for (const id of [all.list()[0], all.list()[1]].map((entry) => String(Object(entry).requestId)))
+      expect((await admin.get(`/api/audit?requestId=${id}`)).each('requestId')).toEqual([id])
+    const { rows } = await left('GET', `/api/patients/${who.id}`, { by: person })
+    const chosen = String(rows[0]?.request_id)
+    expect((await admin.get(`/api/audit?requestId=${chosen}&count=true`)).at('count')).toBe(1)
+    expect((await admin.get(`/api/audit?requestId=${crypto.randomUUID()}`)).list()).toEqual([])
+    expect((await admin.get('/api/audit?requestId=a%20b')).faults).toEqual(['requestId'])
     expect((await person.get('/api/audit')).status).toBe(403)
     expect((await admin.get('/api/audit?from=yesterday&action=x')).faults).toEqual(['action', 'from'])
   })

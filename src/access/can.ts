@@ -1,6 +1,6 @@
-import type { MiddlewareHandler } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import { validate as isUuid } from 'uuid'
-import type { Actor } from '../audit/record.ts'
+import type { Actor, Subject } from '../audit/record.ts'
 import { authenticate } from '../auth/authenticate.ts'
 import type { App, Asked, Env } from '../env.ts'
 import { type About, about, isJson } from '../http/about.ts'
@@ -49,7 +49,28 @@ export const anyone = (said: About): MiddlewareHandler<App> & Guard => {
 }
 
 const reads = new Set(['GET', 'HEAD'])
-const idOf = (param: string | undefined) => (isUuid(param) ? param : undefined)
+const idOf = (param: string | undefined) => (param !== undefined && isUuid(param) ? param.toLowerCase() : undefined)
+
+/**
+ * Whose data the request is about, for the audit log: the subject that its route has set, and the patient that it names
+ * in its path or its query, also where it is refused or shows nothing.
+ */
+function subjectOf(c: Context<Guarded>): Subject | undefined {
+  const subject = c.get('subject')
+  const { path } = c.req
+  const patientId = subject?.patientId ?? (path.startsWith('/api/patients/') ? idOf(c.req.param('id')) : undefined)
+  const filtered = idOf(c.req.query('patientId'))
+  if (filtered === undefined) return patientId === subject?.patientId ? subject : { ...subject, patientId }
+  const patientIds = [...new Set([...(subject?.patientIds ?? []), filtered])]
+  return { ...subject, patientId, patientIds }
+}
+
+/** Whether the answer refuses the caller something: also a 400 over a patient in the body whom they do not see. */
+const isRefused = ({ error, res: { status } }: Context<Guarded>) =>
+  status === 403 ||
+  status === 404 ||
+  (error instanceof Problem &&
+    error.details.errors?.some(({ path, code }) => path === 'patientId' && code === 'unknown') === true)
 
 /**
  * Lets through who is signed in and whose role has the permission, gives the route its `caller`, and says what it does.
@@ -67,8 +88,10 @@ export function can(name: PermissionName, said: About): MiddlewareHandler<Guarde
     const { ip, userAgent, requestId } = sender(c)
     const actor: Actor = { userId: id, role, ip, userAgent, requestId }
     const reach = permission[role]
-    const refused = (status: number) =>
-      c.env.audit.add({ ...actor, action: 'auth.denied', resource, resourceId: idOf(c.req.param('id')), status })
+    const refused = (status: number) => {
+      const resourceId = idOf(c.req.param('id'))
+      c.env.audit.add({ ...actor, action: 'auth.denied', resource, ...subjectOf(c), resourceId, status })
+    }
     if (!reach) {
       refused(403)
       throw new Problem('forbidden')
@@ -76,9 +99,9 @@ export function can(name: PermissionName, said: About): MiddlewareHandler<Guarde
     c.set('caller', { id, role, session, reach, action, match: matchOf(c.req), ip, userAgent, requestId })
     await next()
     const { status } = c.res
-    if (status === 403 || status === 404) refused(status)
+    if (isRefused(c)) refused(status)
     else if (reads.has(c.req.method) && permission.audit && status < 400)
-      c.env.audit.add({ ...actor, action, resource, ...c.get('subject'), status })
+      c.env.audit.add({ ...actor, action, resource, ...subjectOf(c), status })
   }
   return Object.assign<MiddlewareHandler<Guarded>, Guard>(handler, { [guard]: name, [about]: said })
 }

@@ -43,6 +43,7 @@ export const appointmentRoutes = new Hono()
     valid('json', NewAppointment),
     async (c) => {
       const request = c.req.valid('json')
+      c.set('subject', { patientId: request.patientId })
       return once(c, {
         at: '/api/appointments',
         request,

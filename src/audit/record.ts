@@ -1,10 +1,10 @@
-import { type SQL, sql } from 'drizzle-orm'
+import { getTableColumns, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Caller } from '../access/can.ts'
+import { patientOf } from '../access/patient-of.ts'
 import type { Db } from '../db/client.ts'
 import { databaseProblem } from '../db/failure.ts'
 import { prepared } from '../db/prepared.ts'
-import { namesOf } from '../db/write.ts'
 import type { Log } from '../http/log.ts'
 import { newId } from '../id.ts'
 import { audit } from './schema.ts'
@@ -107,11 +107,23 @@ export const trail = (
     from ${rows}`)
 }
 
+/** Of a refused record the process does not know whose it is: the database says which patient's. */
+const patientId = sql`coalesce(entry.patient_id,
+  case when entry.action = 'auth.denied' then ${patientOf(sql`entry.resource_id`)} end)`
+const columns = sql.join(
+  Object.values(getTableColumns(audit)).map((column) =>
+    column === audit.patientId ? patientId : sql`entry.${sql.identifier(column.name)}`,
+  ),
+  sql`, `,
+)
+
 /** A batch whose answer was lost is sent again: what was written of it stays as it is. */
 const insertEntries = prepared((db: Db) =>
   db
     .insert(audit)
-    .select(sql`select ${namesOf(audit)} from jsonb_populate_recordset(null::${audit}, ${placeholder('rows')}::jsonb)`)
+    .select(
+      sql`select ${columns} from jsonb_populate_recordset(null::${audit}, ${placeholder('rows')}::jsonb) as entry`,
+    )
     .onConflictDoNothing()
     .prepare('audit_insert'),
 )

@@ -5,7 +5,7 @@ import { page } from '../http/about.ts'
 import { ById } from '../http/fields.ts'
 import { answerPage, plainQuery, readPage } from '../http/page.ts'
 import { valid } from '../http/valid.ts'
-import { listEntries } from './queries.ts'
+import { listEntries, listEntriesOfPatient } from './queries.ts'
 import { AuditEntry, AuditQuery } from './schema.ts'
 
 /** @throws {Problem} 404, 403 where the trail of the patient in the path is not the caller's to read */
@@ -33,7 +33,6 @@ export const auditRoutes = new Hono()
     async (c) => {
       const patientId = c.req.valid('param').id
       await ofPatient(c)
-      c.set('subject', { patientId })
-      return answerPage(c, await readPage(c, c.req.valid('query'), listEntries(c.env.db, { patientId })))
+      return answerPage(c, await readPage(c, c.req.valid('query'), listEntriesOfPatient(c.env.db, patientId)))
     },
   )

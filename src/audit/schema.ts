@@ -4,6 +4,7 @@ import * as z from 'zod'
 import { id, instant } from '../db/columns.ts'
 import { shapeOf } from '../db/shape.ts'
 import { id as idField, instant as moment } from '../http/fields.ts'
+import { requestId } from '../http/headers.ts'
 import { plainQuery } from '../http/page.ts'
 
 export type Changes = Record<string, { before: unknown; after: unknown }>
@@ -51,6 +52,13 @@ export const AuditQuery = plainQuery({
     .string()
     .regex(/^[a-z_]+\.[a-z_]+$/, 'must be an action such as patient.read')
     .optional(),
+  requestId: z
+    .string()
+    .regex(requestId, 'must be a request id: 1 to 128 letters, digits, dots, dashes and underscores')
+    .optional()
+    .meta({
+      description: 'The `X-Request-Id` of an answer. One that a client chose is found sooner with `from` and `to`.',
+    }),
   from: moment.optional(),
   to: moment.optional(),
 })

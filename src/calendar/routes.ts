@@ -33,7 +33,7 @@ async function answerNew(c: Context<Guarded>, side: Side, id: string) {
 
 async function answerFeed(c: Context<Guarded>, side: Side, id: string) {
   const feed = await getFeed(c.env.db, c.get('caller'), side, id)
-  c.set('subject', { resourceId: feed.id, ...(side === 'patient' && { patientId: id }) })
+  c.set('subject', { resourceId: feed.id })
   return answerOne(c, feed)
 }
 
@@ -52,7 +52,8 @@ async function openedBy(c: Asked, side: Side, id: string, token: string | undefi
   const actor = { userId: feed.userId, role: feed.role, ...sender(c) }
   const shown = await readFeed(db, feed, side, id)
   if (shown) return { shown, actor }
-  audit.add({ ...actor, action: 'auth.denied', resource, resourceId: id, status: 404 })
+  const patientId = side === 'patient' ? id : undefined
+  audit.add({ ...actor, action: 'auth.denied', resource, resourceId: id, patientId, status: 404 })
   throw new Problem('not-found')
 }
 

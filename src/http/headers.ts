@@ -12,9 +12,12 @@ const always = {
 /** What the API answers is for the one who asked: no cache keeps it. */
 const ofApi = { ...always, 'Cache-Control': 'no-store' }
 
+/** How a request's id is spelt. */
+export const requestId = /^[A-Za-z0-9._-]{1,128}$/
+
 /** A request's id: the sender's where it is usable, else a new one. */
 export const requestIdOf = (sent: string | undefined): string =>
-  sent !== undefined && /^[A-Za-z0-9._-]{1,128}$/.test(sent) ? sent : newId()
+  sent !== undefined && requestId.test(sent) ? sent : newId()
 
 /** The headers of every answer to the request with this id; `secure` where it came over https. */
 export function headersOf(requestId: string, secure: boolean, path = ''): Record<string, string> {

@@ -53,6 +53,7 @@ export const mappingRoutes = new Hono()
     valid('json', NewMapping),
     async (c) => {
       const request = c.req.valid('json')
+      c.set('subject', { patientId: request.patientId })
       return once(c, {
         at: '/api/mappings',
         request,
@@ -85,7 +86,8 @@ export const mappingRoutes = new Hono()
         return answerOne(c, first)
       }
       if (!first) await seesPatient(c)
-      return answerPage(c, read, (row) => row.patientId)
+      c.set('subject', { patientId: id })
+      return answerPage(c, read)
     },
   )
   .delete(
@@ -119,7 +121,6 @@ export const mappingRoutes = new Hono()
         listMappedDoctors(c.env.db, c.get('caller'), { patientId: id }),
       )
       if (read.rows.length === 0) await seesPatient(c)
-      c.set('subject', { patientId: id })
       return answerPage(c, read)
     },
   )

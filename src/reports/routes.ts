@@ -29,7 +29,6 @@ export const reportRoutes = new Hono()
       const { id } = c.req.valid('param')
       const read = await readPage(c, c.req.valid('query'), listReports(c.env.db, c.get('caller'), id))
       if (read.rows.length === 0) await seesPatient(c)
-      c.set('subject', { patientId: id })
       return answerPage(c, read)
     },
   )

@@ -129,6 +129,7 @@ const reads: Record<string, string[]> = {
     `/api/audit?patientId=${some}`,
     `/api/audit?userId=${idOf('staff', 7)}`,
     '/api/audit?action=patient.update',
+    `/api/audit?requestId=${idOf('audit', 7)}`,
     '/api/audit?action=report.download',
     `/api/audit?patientId=${some}&action=patient.update`,
     `/api/audit?${week}`,
