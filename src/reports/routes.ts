@@ -9,7 +9,7 @@ import { answerPage, plainQuery, readPage } from '../http/page.ts'
 import { Problem } from '../http/problem.ts'
 import { rangeOf } from '../http/range.ts'
 import { noQuery, valid } from '../http/valid.ts'
-import { contentTypes } from './content.ts'
+import { downloadNameOf, fileTypes } from './file-types.ts'
 import { deleteReport, getReport, listReports } from './queries.ts'
 import { NewReport, Report } from './schema.ts'
 import { removeFile, uploadReport } from './upload.ts'
@@ -37,10 +37,11 @@ export const reportRoutes = new Hono()
     can('reports:upload', {
       id: 'uploadReport',
       summary: 'Upload a report',
-      description: 'A file of 1 byte to 20 MiB: PDF, PNG, JPEG, DICOM or plain text in UTF-8, known by its bytes.',
+      description:
+        'A file of 1 byte to 20 MiB: PDF, PNG, JPEG, WebP, GIF, TIFF, HEIC or HEIF, DICOM, or plain text in UTF-8, known by its bytes.',
       answers: created(Report),
       form: NewReport,
-      problems: ['bad-request', 'payload-too-large', 'unsupported-media-type'],
+      problems: ['bad-request', 'payload-too-large', 'unsupported-media-type', 'insufficient-storage'],
     }),
     valid('param', ById),
     noQuery(seesPatient),
@@ -79,7 +80,10 @@ export const reportRoutes = new Hono()
     can('reports:download', {
       id: 'downloadReport',
       summary: 'Download the file of a report',
-      answers: content(contentTypes, { ranged: true }),
+      answers: content(
+        fileTypes.map(({ mediaType }) => mediaType),
+        { ranged: true },
+      ),
     }),
     valid('param', ById),
     noQuery(seesReport),
@@ -96,7 +100,7 @@ export const reportRoutes = new Hono()
         throw new Problem('range-not-satisfiable', { headers: { 'Content-Range': `bytes */${size}` } })
       const headers = {
         'Accept-Ranges': 'bytes',
-        'Content-Disposition': contentDisposition(filename),
+        'Content-Disposition': contentDisposition(downloadNameOf(filename, contentType)),
         'Content-Length': `${range ? range.last - range.first + 1 : size}`,
         'Content-Type': contentType === 'text/plain' ? 'text/plain; charset=utf-8' : contentType,
         ETag: etag,
