@@ -20,6 +20,7 @@ import { senderBehind } from './http/sender.ts'
 import { packageAssets } from './openapi/assets.node.ts'
 import { nodeMetrics } from './operation/metrics.node.ts'
 import { collected } from './reports/files.node.ts'
+import { watchFiles } from './reports/files.ts'
 import { configure, openDatabase, openFiles, refuseToStart } from './setup.ts'
 import { whenToldToStop } from './signals.node.ts'
 
@@ -43,7 +44,9 @@ async function start(config: Config, worker?: Worker) {
     log.error({ msg: 'ended by a fault of its own', err })
     process.exit(1)
   })
-  const files = collected(await openFiles(config))
+  const store = await openFiles(config)
+  const fault = await store.findFault()
+  if (fault) log.warn({ msg: fault })
   const database = await openDatabase(config)
   const db = connect(database.url, {
     max: config.DATABASE_POOL_MAX,
@@ -63,18 +66,19 @@ async function start(config: Config, worker?: Worker) {
   const tracing = config.OTEL_EXPORTER_OTLP_ENDPOINT
     ? (await import('./operation/tracing.node.ts')).startTracing(log)
     : undefined
+  const metrics = nodeMetrics({
+    auditBacklog: () => audit.backlog,
+    passwordsWaiting: () => passwords.waiting,
+    pool: () => poolOf(db),
+  })
   const env = {
     config,
     db,
     assets: packageAssets,
-    files,
+    files: watchFiles(collected(store), metrics.fileStoreFailed),
     log,
     audit,
-    metrics: nodeMetrics({
-      auditBacklog: () => audit.backlog,
-      passwordsWaiting: () => passwords.waiting,
-      pool: () => poolOf(db),
-    }),
+    metrics,
     tracing,
     passwords,
     keys: await tokenKeys(config),

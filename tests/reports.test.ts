@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto'
-import { readdir, utimes, writeFile } from 'node:fs/promises'
+import { readdir, rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { parse } from 'content-disposition'
 import { sql } from 'drizzle-orm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { app } from '../src/app.ts'
 import { folderFiles } from '../src/reports/files.folder.ts'
-import type { Files } from '../src/reports/files.ts'
+import { FileStoreProblem, type Files, watchFiles } from '../src/reports/files.ts'
 import { strayFiles } from '../src/reports/sweep.ts'
-import { doctor, type Options, type Person, patient, world } from './support/api.ts'
+import { type Answer, doctor, type Options, type Person, patient, world } from './support/api.ts'
 import { expectProblem } from './wellformed.ts'
 
 const { api, admin } = await world()
@@ -125,6 +126,17 @@ describe('an upload', () => {
     ['image/jpeg', jpeg],
     ['application/dicom', dicom],
     ['application/dicom', bytes('II*\0', 'x'.repeat(124), 'DICM')],
+    ['image/webp', bytes('RIFF\x24\0\0\0WEBPVP8 ')],
+    ['image/gif', bytes('GIF89a\x01\0\x01\0\x80')],
+    ['image/gif', bytes('GIF87a\x01\0\x01\0\x80')],
+    ['image/tiff', bytes('II*\0\x08\0\0\0')],
+    ['image/tiff', bytes('MM\0*\0\0\0\x08')],
+    ['image/tiff', bytes('II+\0\x08\0\0\0')],
+    ['image/heic', bytes('\0\0\0\x18ftypheic\0\0\0\0mif1heic')],
+    ['image/heic-sequence', bytes('\0\0\0\x18ftyphevc\0\0\0\0msf1hevc')],
+    ['image/heif', bytes('\0\0\0\x18ftypmif1\0\0\0\0mif1heic')],
+    ['image/heif-sequence', bytes('\0\0\0\x18ftypmsf1\0\0\0\0msf1hevc')],
+    ['text/plain', bytes('GIF is how it begins, RIFF, and II*')],
     ['text/plain', bytes('Grüße')],
     ['text/plain', bytes('a')],
     ['text/plain', new Uint8Array(Buffer.from('Befund: alles gut 😀\n'.repeat(20_000)))],
@@ -305,11 +317,12 @@ describe('a file name', () => {
     expect([created.status, created.at('filename')]).toEqual([201, name])
     const header = (await download(created.id)).headers.get('Content-Disposition') ?? ''
     expect(header).toMatch(/^attachment; filename=[\x20-\x7e]+$/)
+    const offered = name.endsWith('.pdf') ? name : `${name}.pdf`
     // What a browser reads: filename* where there is one, or else filename, quoted or not (RFC 6266, section 4.3).
     const extended = /filename\*=UTF-8''([^;]+)$/.exec(header)?.[1]
     const plain = /filename="((?:[^"\\]|\\.)*)"|filename=([^;]+)/.exec(header)
     const read = extended ? decodeURIComponent(extended) : (plain?.[1]?.replace(/\\(.)/g, '$1') ?? plain?.[2])
-    expect(read).toBe(name)
+    expect(read).toBe(offered)
   })
 
   it('may stand in filename* alone', async () => {
@@ -502,8 +515,86 @@ it('the sweep finds what a crash left, and nothing that is young, known or not o
   const stray = [await left(crypto.randomUUID(), old), await left(`${crypto.randomUUID()}.part`, old)]
   const others = [await left(crypto.randomUUID(), new Date()), await left('notes.txt', old)]
   const files = await folderFiles(api.folder)
-  expect((await strayFiles(api.db, files)).stray.toSorted()).toEqual(stray.toSorted())
+  const found = await strayFiles(api.db, files)
+  expect([found.stray.toSorted(), found.young]).toEqual([stray.toSorted(), 1])
   for (const key of stray) await files.delete(key)
   expect((await strayFiles(api.db, files)).stray).toEqual([])
   for (const name of others) await files.delete(name)
+})
+
+describe('where files cannot be kept', () => {
+  const refused = (answer: Answer, status: number, type: string) => {
+    expect([answer.status, answer.at('type')]).toEqual([status, `/problems/${type}`])
+    expect(answer.string('detail')).toMatch(/\.$/)
+  }
+
+  it('an upload is a 503 and a download too, until the folder is back', async () => {
+    const created = await upload(good())
+    const files = await folderFiles(api.folder)
+    await rename(api.folder, `${api.folder}.away`)
+    expect(await files.findFault()).toContain(api.folder)
+    const answer = await upload(good())
+    refused(answer, 503, 'unavailable')
+    expect(answer.headers.get('Retry-After')).toMatch(/^[1-9]\d*$/)
+    await writeFile(api.folder, 'no folder')
+    refused(await admin.get(`/api/reports/${created.id}/content`), 503, 'unavailable')
+    await rm(api.folder)
+    await rename(`${api.folder}.away`, api.folder)
+    expect(await files.findFault()).toBeUndefined()
+    expect((await upload(good())).status).toBe(201)
+    expect((await download(created.id)).bytes).toEqual(pdf)
+  })
+
+  it('an upload is a 507 where the disk is full, and leaves nothing', async () => {
+    const { files } = api.env
+    // What the system says of a disk without room, in the midst of a file.
+    async function* cut() {
+      yield pdf
+      throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC', syscall: 'write' })
+    }
+    const full: Files = { ...files, put: (key) => files.put(key, cut()) }
+    const token = admin.access
+    const send = () => api.send('POST', `/api/patients/${somebody}/reports`, good(), { token, env: { files: full } })
+    refused(await leavesNothing(send), 507, 'insufficient-storage')
+  })
+
+  it('each failure is counted, and a fault of the caller is none', async () => {
+    let failures = 0
+    const files = watchFiles(await folderFiles(`${api.folder}.other`), () => {
+      failures += 1
+    })
+    await rm(`${api.folder}.other`, { recursive: true })
+    const whole = async function* () {
+      yield pdf
+    }
+    await expect(files.put(absent, whole())).rejects.toBeInstanceOf(FileStoreProblem)
+    const broken = async function* () {
+      yield pdf
+      throw new Error('the client has left')
+    }
+    await expect(api.env.files.put(absent, broken())).rejects.toThrow('the client has left')
+    expect(failures).toBe(1)
+  })
+})
+
+describe('a downloaded file has a name of its type', () => {
+  it.each<[string, string, Uint8Array<ArrayBuffer>]>([
+    ['x.exe', 'x.exe.txt', bytes('text')],
+    ['x.html', 'x.html.txt', bytes('<!doctype html>')],
+    ['x.svg', 'x.svg.txt', bytes('<svg xmlns="http://www.w3.org/2000/svg"/>')],
+    ['x', 'x.txt', bytes('text')],
+    ['results.csv', 'results.csv', bytes('a,b')],
+    ['scan.PDF', 'scan.PDF', pdf],
+    ['scan.pdf.exe', 'scan.pdf.exe.pdf', pdf],
+    ['photo.jpeg', 'photo.jpeg', jpeg],
+    ['photo.png', 'photo.png.jpg', jpeg],
+    ['IM0001', 'IM0001.dcm', dicom],
+    ['.pdf', '.pdf', pdf],
+    ['a.pdf.', 'a.pdf..pdf', pdf],
+  ])('%s is offered as %s', async (name, offered, file) => {
+    const created = await upload(good({ file: { bytes: file, name } }))
+    expect(created.at('filename')).toBe(name)
+    const header = (await download(created.id)).headers.get('Content-Disposition') ?? ''
+    expect(parse(header)).toMatchObject({ type: 'attachment', parameters: { filename: offered } })
+  })
 })

@@ -25,6 +25,7 @@ export const problems = {
   'headers-too-large': [431, 'The headers or the URL are too large'],
   internal: [500, 'Something went wrong on our side'],
   unavailable: [503, 'The service is not available just now'],
+  'insufficient-storage': [507, 'There is no room to keep this'],
 } as const satisfies Record<string, readonly [ContentfulStatusCode, string]>
 
 export type ProblemType = keyof typeof problems

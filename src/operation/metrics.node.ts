@@ -9,7 +9,7 @@ import type { Counts, Levels } from './prometheus.node.ts'
  * of several workers answers with the figures of all of them.
  */
 export function nodeMetrics(levels: Levels): Metrics {
-  const counts: Counts = { durations: new Durations(), failedLogins: 0 }
+  const counts: Counts = { durations: new Durations(), failedLogins: 0, failedFiles: 0 }
   const load = async () => (await import('./prometheus.node.ts')).registryOf(counts, levels)
   let loading: ReturnType<typeof load> | undefined
   const registry = () => {
@@ -20,6 +20,9 @@ export function nodeMetrics(levels: Levels): Metrics {
     answered: (method, route, status, seconds) => counts.durations.observe(method, route, status, seconds),
     loginFailed: () => {
       counts.failedLogins += 1
+    },
+    fileStoreFailed: () => {
+      counts.failedFiles += 1
     },
     exposition: cluster.isWorker
       ? joinMetrics(async () => (await registry()).getMetricsAsJSON())

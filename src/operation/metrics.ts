@@ -4,9 +4,11 @@ export type Metrics = {
   answered(method: string, route: string, status: number, seconds: number): void
   /** Someone could not sign in. */
   loginFailed(): void
+  /** A report's file could not be kept, read or deleted. */
+  fileStoreFailed(): void
   /** All figures in Prometheus' text format; undefined where none are kept. */
   exposition: (() => Promise<string>) | undefined
 }
 
 /** Keeps nothing: an isolate of Workers cannot be asked for its figures. */
-export const noMetrics: Metrics = { answered() {}, loginFailed() {}, exposition: undefined }
+export const noMetrics: Metrics = { answered() {}, loginFailed() {}, fileStoreFailed() {}, exposition: undefined }

@@ -12,7 +12,7 @@ export type Levels = {
 }
 
 /** What was counted since the start. */
-export type Counts = { durations: Durations; failedLogins: number }
+export type Counts = { durations: Durations; failedLogins: number; failedFiles: number }
 
 const name = 'http_request_duration_seconds'
 const help = 'How long requests took until the head of their answer, by method, pattern of the route and status.'
@@ -59,15 +59,26 @@ export function registryOf(counts: Counts, { auditBacklog, passwordsWaiting, poo
       },
     })
   new CountedElsewhere(counts.durations, registers)
-  new Counter({
-    name: 'login_failures_total',
-    help: 'Sign-ins refused because of the e-mail address, the password or the account.',
-    registers,
-    collect() {
-      this.reset()
-      this.inc(counts.failedLogins)
-    },
-  })
+  const counter = (name: string, help: string, value: () => number) =>
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset()
+        this.inc(value())
+      },
+    })
+  counter(
+    'login_failures_total',
+    'Sign-ins refused because of the e-mail address, the password or the account.',
+    () => counts.failedLogins,
+  )
+  counter(
+    'report_file_failures_total',
+    'Files of reports that could not be kept, read or deleted: the store is full, read-only or away.',
+    () => counts.failedFiles,
+  )
   level('audit_backlog_entries', 'Entries of the trail that are still to be written.', auditBacklog)
   level('password_hashes_waiting', 'Passwords that wait to be hashed or checked.', passwordsWaiting)
   if (pool) {

@@ -1,14 +1,23 @@
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { validate as isUuid } from 'uuid'
-import type { ListedFiles } from './files.ts'
+import { newId } from '../id.ts'
+import { FileStoreProblem, type ListedFiles } from './files.ts'
 
+/** With less room than this on its disk, a folder is about to be full: some thousand reports. */
+const scarceBytes = 1024 ** 3
 const unfinished = '.part'
 /** Whether a file of the folder is ours: whoever runs us may keep others there. */
 const ours = (name: string) => isUuid(name.endsWith(unfinished) ? name.slice(0, -unfinished.length) : name)
 
+/** What a failure of the file system is to whoever uploads or downloads. */
+function fileProblem(error: NodeJS.ErrnoException): Error {
+  if (['ENOSPC', 'EDQUOT'].includes(error.code ?? '')) return new FileStoreProblem('full', error)
+  return error.syscall === undefined ? error : new FileStoreProblem('unavailable', error)
+}
+
 const absent = (error: NodeJS.ErrnoException): undefined => {
-  if (error.code !== 'ENOENT') throw error
+  if (error.code !== 'ENOENT') throw fileProblem(error)
 }
 
 /** Makes the names in a folder last, as far as the system can. */
@@ -33,8 +42,8 @@ export async function folderFiles(folder: string): Promise<ListedFiles> {
         await rename(file + unfinished, file)
         await sync(folder)
       } catch (error) {
-        await rm(file + unfinished, { force: true })
-        throw error
+        await rm(file + unfinished, { force: true }).catch(() => {})
+        throw error instanceof Error ? fileProblem(error) : error
       }
     },
     async get(key, range) {
@@ -53,7 +62,21 @@ export async function folderFiles(folder: string): Promise<ListedFiles> {
       })
     },
     async delete(key) {
-      await rm(join(folder, key), { force: true })
+      await rm(join(folder, key), { force: true }).catch(absent)
+    },
+    async findFault() {
+      const probe = join(folder, newId() + unfinished)
+      try {
+        await writeFile(probe, '', { flag: 'wx', mode: 0o600 })
+        await rm(probe)
+        const { bavail, bsize } = await statfs(folder)
+        return bavail * bsize < scarceBytes
+          ? `The disk of ${folder} is nearly full: reports cannot be kept soon.`
+          : undefined
+      } catch (error) {
+        const reason = error instanceof Error && 'code' in error ? ` (${error.code})` : ''
+        return `The folder ${folder} keeps no files${reason}: uploads of reports are refused until it does.`
+      }
     },
     async *list() {
       for (const key of await readdir(folder)) {

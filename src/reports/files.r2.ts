@@ -1,4 +1,4 @@
-import { type Files, putInParts } from './files.ts'
+import { FileStoreProblem, type Files, putInParts } from './files.ts'
 
 type Part = { partNumber: number; etag: string }
 type Upload = {
@@ -18,30 +18,34 @@ export type Bucket = {
   delete(key: string): Promise<void>
 }
 
+/** @throws {FileStoreProblem} in place of what R2 says */
+const ofStore = <T>(work: Promise<T>): Promise<T> =>
+  work.catch((cause: unknown) => {
+    throw new FileStoreProblem('unavailable', cause)
+  })
+
 /** Files in a bucket of R2, which takes no stream of unknown length. */
 export const r2Files = (bucket: Bucket): Files => ({
   put: (key, bytes) =>
     putInParts<Part>(bytes, {
       async whole(all) {
-        await bucket.put(key, all)
+        await ofStore(bucket.put(key, all))
       },
       async begin() {
-        const upload = await bucket.createMultipartUpload(key)
+        const upload = await ofStore(bucket.createMultipartUpload(key))
         return {
-          part: (number, part) => upload.uploadPart(number, part),
+          part: (number, part) => ofStore(upload.uploadPart(number, part)),
           async complete(parts) {
-            await upload.complete(parts)
+            await ofStore(upload.complete(parts))
           },
           abort: () => upload.abort(),
         }
       },
     }),
   async get(key, range) {
-    const found = await bucket.get(
-      key,
-      range ? { range: { offset: range.first, length: range.last - range.first + 1 } } : {},
-    )
+    const part = range ? { range: { offset: range.first, length: range.last - range.first + 1 } } : {}
+    const found = await ofStore(bucket.get(key, part))
     return found?.body
   },
-  delete: (key) => bucket.delete(key),
+  delete: (key) => ofStore(bucket.delete(key)),
 })

@@ -1,7 +1,6 @@
 import { AwsClient } from 'aws4fetch'
 import { validate as isUuid } from 'uuid'
-import { Problem } from '../http/problem.ts'
-import { type ListedFiles, putInParts } from './files.ts'
+import { FileStoreProblem, type ListedFiles, putInParts } from './files.ts'
 
 export type S3Access = {
   /** The URL under which buckets are, such as https://s3.eu-central-1.amazonaws.com. */
@@ -24,20 +23,20 @@ const element = (xml: string, name: string) => new RegExp(`<${name}>([^<]*)</${n
 export function s3Files({ endpoint, bucket, ...access }: S3Access): ListedFiles {
   const client = new AwsClient({ ...access, service: 's3', retries: 3 })
 
-  /** @throws {Problem} 503 where the store cannot be reached or is overloaded */
+  /** @throws {FileStoreProblem} where the store cannot be reached, is overloaded or has no room */
   async function send(method: string, key: string, { query = {}, body, headers = {} }: Request, signal?: AbortSignal) {
     const url = new URL(`${endpoint.replace(/\/$/, '')}/${bucket}/${key}`)
     url.search = new URLSearchParams(query).toString()
-    const unavailable = (cause: unknown) => new Problem('unavailable', { cause, headers: { 'Retry-After': '5' } })
     const response = await client
       .fetch(url.href, { method, headers, ...(body !== undefined && { body }), ...(signal && { signal }) })
       .catch((cause: unknown) => {
-        throw unavailable(cause)
+        throw new FileStoreProblem('unavailable', cause)
       })
     if (response.ok || response.status === 404) return response
     const code = element(await response.text(), 'Code')
     const error = new Error(`S3 answered ${response.status} ${code} to ${method}`)
-    throw response.status >= 500 || response.status === 429 ? unavailable(error) : error
+    if (response.status === 507) throw new FileStoreProblem('full', error)
+    throw response.status >= 500 || response.status === 429 ? new FileStoreProblem('unavailable', error) : error
   }
 
   /** Sends and reads the whole answer. A 404 is a fault. */
@@ -84,6 +83,15 @@ export function s3Files({ endpoint, bucket, ...access }: S3Access): ListedFiles 
     async delete(key) {
       const response = await send('DELETE', key, {}, AbortSignal.timeout(patience))
       await response.body?.cancel()
+    },
+    async findFault() {
+      try {
+        await ask('GET', '', { query: { 'list-type': '2', 'max-keys': '1' } })
+      } catch (error) {
+        const cause = error instanceof FileStoreProblem ? error.cause : error
+        const reason = cause instanceof Error ? cause.message : 'no answer'
+        return `The bucket ${bucket} cannot be used (${reason}): reports cannot be kept or read until it can.`
+      }
     },
     async *list() {
       for (let token: string | undefined = ''; token !== undefined; ) {

@@ -1,3 +1,4 @@
+import { Problem } from '../http/problem.ts'
 import type { Range } from '../http/range.ts'
 
 /** Where the bytes of reports are kept. A key is a report's id, and is written once. */
@@ -11,7 +12,43 @@ export type Files = {
 }
 
 /** And that can be looked through: all that was kept, and what was left half-written, by whatever key deletes it. */
-export type ListedFiles = Files & { list(): AsyncIterable<{ key: string; modified: Date }> }
+export type ListedFiles = Files & {
+  list(): AsyncIterable<{ key: string; modified: Date }>
+  /** Resolves to a sentence that says why files cannot be kept just now, or soon; undefined where they can. */
+  findFault(): Promise<string | undefined>
+}
+
+/** Files cannot be kept or read: 507 where the store has no room, else 503. */
+export class FileStoreProblem extends Problem {
+  constructor(reason: 'full' | 'unavailable', cause: unknown) {
+    if (reason === 'full')
+      super('insufficient-storage', { detail: 'There is no room left for files. Nothing was kept.', cause })
+    else
+      super('unavailable', {
+        detail: 'Files cannot be kept or read just now. Try again in a while.',
+        cause,
+        headers: { 'Retry-After': '5' },
+      })
+  }
+}
+
+/** The same files; `failed` is called each time that they cannot be kept, read or deleted. */
+export function watchFiles<Store extends Files>(files: Store, failed: () => void): Store {
+  const watch = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work
+    } catch (error) {
+      if (error instanceof FileStoreProblem) failed()
+      throw error
+    }
+  }
+  return {
+    ...files,
+    put: (key, bytes) => watch(files.put(key, bytes)),
+    get: (key, range) => watch(files.get(key, range)),
+    delete: (key) => watch(files.delete(key)),
+  }
+}
 
 /** What R2 and S3 take of a file at once: never less, but for the last part (S3's limit, 5 MiB), and R2 never more. */
 const partSize = 5 * 1024 * 1024

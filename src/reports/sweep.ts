@@ -5,19 +5,27 @@ import type { ListedFiles } from './files.ts'
 import { reports } from './schema.ts'
 
 /** How long an upload may take to get its row, in ms: younger files are left alone. */
-const grace = 60 * 60 * 1000
+const uploadTimeMs = 60 * 60 * 1000
 const batch = 500
 
-/** The files that no report leads to, which a crash or a lost database left, and how many of the others there are. */
-export async function strayFiles(db: Db, files: ListedFiles): Promise<{ stray: string[]; known: number }> {
-  const before = Date.now() - grace
-  const old: string[] = []
-  for await (const { key, modified } of files.list()) if (modified.getTime() < before) old.push(key)
+/**
+ * The files that no report leads to, which a crash or a lost database left: those to remove, how many are too young for
+ * that, and how many files have their report.
+ */
+export async function strayFiles(
+  db: Db,
+  files: ListedFiles,
+): Promise<{ stray: string[]; young: number; known: number }> {
+  const before = Date.now() - uploadTimeMs
+  const found: { key: string; modified: Date }[] = []
+  for await (const file of files.list()) found.push(file)
   const known = new Set<string>()
-  for (let at = 0; at < old.length; at += batch) {
-    const ids = old.slice(at, at + batch).filter(isUuid)
+  for (let at = 0; at < found.length; at += batch) {
+    const ids = found.slice(at, at + batch).flatMap(({ key }) => (isUuid(key) ? [key] : []))
     const rows = await db.select({ id: reports.id }).from(reports).where(inArray(reports.id, ids))
     for (const { id } of rows) known.add(id)
   }
-  return { stray: old.filter((key) => !known.has(key)), known: known.size }
+  const without = found.filter(({ key }) => !known.has(key))
+  const stray = without.flatMap(({ key, modified }) => (modified.getTime() < before ? [key] : []))
+  return { stray, young: without.length - stray.length, known: known.size }
 }
