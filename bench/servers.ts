@@ -47,6 +47,12 @@ export async function until<T>(what: string, found: () => Promise<T | undefined>
 
 const secret = randomBytes(32).toString('base64url')
 
+/** One account sends all requests of a load, and they are counted but never too many; its sessions do not end. */
+export const unlimited = {
+  REQUESTS_PER_ACCOUNT_MIN: '1000000000',
+  REQUESTS_PER_ADDRESS_MIN: '1000000000',
+}
+
 /** Its environment: production, everything on, and nothing of this process's own. */
 const settings = (database: string, folder: string): NodeJS.ProcessEnv => ({
   PATH: process.env.PATH,
@@ -55,6 +61,7 @@ const settings = (database: string, folder: string): NodeJS.ProcessEnv => ({
   DATABASE_URL: database,
   REPORTS_DIR: join(folder, 'reports'),
   JWT_SECRET: secret,
+  ...unlimited,
 })
 
 /** Starts one on a database; what it logs goes into a file, as a service manager would have it. */

@@ -9,7 +9,7 @@ import { promisify } from 'node:util'
 import postgres from 'postgres'
 import { password, sizes } from './data.ts'
 import { measure, median, type Sample, wrk } from './load.ts'
-import { ask } from './servers.ts'
+import { ask, unlimited } from './servers.ts'
 
 const run = promisify(execFile)
 const fromHere = (path: string) => fileURLToPath(new URL(path, import.meta.url))
@@ -103,7 +103,7 @@ export async function compareWorkers(database: string, rounds: number, seconds: 
   const secret = randomBytes(32).toString('base64url')
   const workers = [
     await serve(bare, database, {}),
-    await serve(ours, database, { NODE_ENV: 'production', JWT_SECRET: secret, LOG_LEVEL: 'info' }),
+    await serve(ours, database, { NODE_ENV: 'production', JWT_SECRET: secret, LOG_LEVEL: 'info', ...unlimited }),
   ]
   try {
     const runs: { server: (typeof workers)[number]; token: string; samples: Sample[] }[] = []

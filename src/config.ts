@@ -70,6 +70,8 @@ const Settings = z.object({
   LOGIN_FAILURES_WINDOW_MIN: whole(1, 1440, 15),
   REGISTRATIONS_PER_ADDRESS: whole(1, 1_000_000, 20),
   REGISTRATIONS_WINDOW_MIN: whole(1, 1440, 60),
+  REQUESTS_PER_ACCOUNT_MIN: whole(0, 1_000_000_000, 600),
+  REQUESTS_PER_ADDRESS_MIN: whole(0, 1_000_000_000, 120),
   FIRST_USER_IS_ADMIN: flag(true),
   REGISTRATION: oneOf(['open', 'closed'], 'open'),
   TRUST_PROXY: list(network),
@@ -81,6 +83,9 @@ const Settings = z.object({
 })
 
 export type Config = Readonly<z.output<typeof Settings>>
+
+/** What a setting is where it is not set. */
+export const defaultOf = <Name extends keyof Config>(name: Name) => Settings.shape[name].parse(undefined)
 
 /** Settings that cannot be used. The message names each and says what it must be; it never repeats a value. */
 export class ConfigError extends Error {

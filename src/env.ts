@@ -1,5 +1,6 @@
 import type { HonoRequest } from 'hono'
 import type { Caller } from './access/can.ts'
+import type { RateLimits } from './access/rate-limits.ts'
 import type { Audit, Subject } from './audit/record.ts'
 import type { Sessions } from './auth/authenticate.ts'
 import type { PasswordHasher } from './auth/passwords.ts'
@@ -21,6 +22,7 @@ export type Env = {
   keys: TokenKeys
   passwords: PasswordHasher
   sessions: Sessions
+  rateLimits: RateLimits
   audit: Audit
   log: Log
   metrics: Metrics

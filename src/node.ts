@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { availableParallelism } from 'node:os'
 import { count } from 'drizzle-orm'
+import { rateLimits } from './access/rate-limits.ts'
 import { app } from './app.ts'
 import { auditLog, lastFlush } from './audit/record.ts'
 import { Sessions } from './auth/authenticate.ts'
@@ -83,6 +84,7 @@ async function start(config: Config, worker?: Worker) {
     passwords,
     keys: await tokenKeys(config),
     sessions: new Sessions(),
+    rateLimits: rateLimits(config),
   }
 
   const server = createServer({

@@ -1,3 +1,4 @@
+import { type RateLimitBinding, type RateLimits, rateLimits } from './access/rate-limits.ts'
 import { app } from './app.ts'
 import { auditLog, lastFlush } from './audit/record.ts'
 import { Sessions } from './auth/authenticate.ts'
@@ -20,6 +21,8 @@ type Bindings = {
   HYPERDRIVE: { connectionString: string }
   REPORTS: Bucket
   ASSETS: AssetsBinding
+  ACCOUNT_REQUESTS?: RateLimitBinding
+  ADDRESS_REQUESTS?: RateLimitBinding
   [setting: string]: unknown
 }
 type AssetsBinding = { fetch(url: string): Promise<Response> }
@@ -35,7 +38,14 @@ const assetsOf =
   }
 
 /** What outlives a request: settings, keys and memory, but no connection, since a socket belongs to one request. */
-type Isolate = { config: Config; log: Log; keys: TokenKeys; passwords: PasswordHasher; sessions: Sessions }
+type Isolate = {
+  config: Config
+  log: Log
+  keys: TokenKeys
+  passwords: PasswordHasher
+  sessions: Sessions
+  rateLimits: RateLimits
+}
 let isolate: Isolate | undefined
 
 async function setUp(bindings: Bindings): Promise<Isolate> {
@@ -48,6 +58,7 @@ async function setUp(bindings: Bindings): Promise<Isolate> {
     keys: await tokenKeys(config),
     passwords: withDjango(await workerHasher()),
     sessions: new Sessions(),
+    rateLimits: rateLimits(config, { account: bindings.ACCOUNT_REQUESTS, address: bindings.ADDRESS_REQUESTS }),
   }
 }
 

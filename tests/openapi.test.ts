@@ -60,10 +60,21 @@ describe('the OpenAPI document', () => {
       '413',
       '415',
       '422',
+      '429',
       '500',
       '503',
     ])
-    expect(statuses('/api/patients/{id}', 'get')).toEqual(['200', '304', '400', '401', '404', '406', '500', '503'])
+    expect(statuses('/api/patients/{id}', 'get')).toEqual([
+      '200',
+      '304',
+      '400',
+      '401',
+      '404',
+      '406',
+      '429',
+      '500',
+      '503',
+    ])
     expect(statuses('/api/patients/{id}', 'delete')).toEqual([
       '204',
       '400',
@@ -73,6 +84,7 @@ describe('the OpenAPI document', () => {
       '406',
       '409',
       '412',
+      '429',
       '500',
       '503',
     ])

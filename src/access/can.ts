@@ -6,7 +6,9 @@ import type { App, Asked, Env } from '../env.ts'
 import { type About, about, isJson } from '../http/about.ts'
 import { needAcceptsJson } from '../http/accept.ts'
 import { matchOf } from '../http/etag.ts'
+import { networkOf } from '../http/network.ts'
 import { Problem } from '../http/problem.ts'
+import { countRequest } from './limits.ts'
 import { type PermissionName, permissionOf, type Reach, type Role } from './permissions.ts'
 
 /** Who asks, what for, and how far they may go: what scope and trail need to know of a request. */
@@ -38,12 +40,13 @@ export const sender = (c: Asked) => ({
   requestId: c.get('requestId'),
 })
 
-/** Marks a route that needs no sign-in, and says what it does. @throws {Problem} 406 */
+/** Marks a route that needs no sign-in, and says what it does. @throws {Problem} 406, 429 */
 export const anyone = (said: About): MiddlewareHandler<App> & Guard => {
   const json = isJson(said)
   const open: MiddlewareHandler<App> = (c, next) => {
     if (json) needAcceptsJson(c.req)
-    return next()
+    const counted = countRequest(c, 'REQUESTS_PER_ADDRESS_MIN', networkOf(c.env.address))
+    return counted ? counted.then(next) : next()
   }
   return Object.assign<MiddlewareHandler<App>, Guard>(open, { [guard]: 'anyone', [about]: said })
 }
@@ -75,7 +78,7 @@ const isRefused = ({ error, res: { status } }: Context<Guarded>) =>
 /**
  * Lets through who is signed in and whose role has the permission, gives the route its `caller`, and says what it does.
  * Reads and refusals go into the trail behind the answer; a change writes its row with itself.
- * @throws {Problem} 406, 401, 403
+ * @throws {Problem} 406, 429, 401, 403
  */
 export function can(name: PermissionName, said: About): MiddlewareHandler<Guarded> & Guard {
   const permission = permissionOf(name)

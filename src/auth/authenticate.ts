@@ -1,9 +1,11 @@
 import { and, eq, gt, isNull, sql } from 'drizzle-orm'
 import { LRUCache } from 'lru-cache'
+import { countRequest } from '../access/limits.ts'
 import type { Role } from '../access/permissions.ts'
 import type { Db } from '../db/client.ts'
 import { prepared } from '../db/prepared.ts'
 import type { Asked } from '../env.ts'
+import { networkOf } from '../http/network.ts'
 import { Problem } from '../http/problem.ts'
 import { sessions, users } from './schema.ts'
 import { type Claims, verifyToken } from './tokens.ts'
@@ -76,14 +78,21 @@ export const bearer = (c: Asked) => /^bearer +(\S+) *$/i.exec(c.req.header('Auth
 
 /**
  * The account that the request's access token stands for.
- * @throws {Problem} 401 where there is none, or its session has ended
+ * @throws {Problem} 401 where there is none, or its session has ended; 429 where the account or the address sends too many
  */
 export async function authenticate(c: Asked): Promise<Account> {
   const token = bearer(c)
-  if (!token) throw unauthorized('An access token is needed: Authorization: Bearer …')
-  const claims = await c.env.sessions.claims(c, token)
+  const claims = token && (await c.env.sessions.claims(c, token))
   const account = claims && (await c.env.sessions.account(c.env.db, claims.sid))
-  if (!account || account.id !== claims.sub)
-    throw unauthorized('The access token is not valid, or its session has ended.')
+  if (!account || account.id !== claims.sub) {
+    await countRequest(c, 'REQUESTS_PER_ADDRESS_MIN', networkOf(c.env.address))
+    throw unauthorized(
+      token
+        ? 'The access token is not valid, or its session has ended.'
+        : 'An access token is needed: Authorization: Bearer …',
+    )
+  }
+  const counted = countRequest(c, 'REQUESTS_PER_ACCOUNT_MIN', account.id)
+  if (counted) await counted
   return account
 }

@@ -3,6 +3,7 @@ import { type SQL, sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
 import type { Db } from '../db/client.ts'
 import { prepared } from '../db/prepared.ts'
+import { networkOf } from '../http/network.ts'
 import { Problem } from '../http/problem.ts'
 import { throttle } from './schema.ts'
 
@@ -18,14 +19,6 @@ const bucket = (limit: number, minutes: number, ...parts: string[]): Bucket => (
   minutes,
   ofAccount: parts[0] === 'account',
 })
-
-/** What one sender can be expected to have to themselves: an IPv4 address, or the 64 bits of an IPv6 network. */
-const networkOf = (address: string): string => {
-  if (!address.includes(':')) return address
-  const [head = [], tail = []] = address.split('::').map((part) => part.split(':').filter(Boolean))
-  const groups = [...head, ...Array(Math.max(0, 8 - head.length - tail.length)).fill('0'), ...tail]
-  return groups.slice(0, 4).join(':')
-}
 
 /**
  * The failures of signing in as `account` from `address`. From an address where the account has signed in before they

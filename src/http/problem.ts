@@ -21,7 +21,7 @@ export const problems = {
   'range-not-satisfiable': [416, 'The file ends before this range'],
   'expectation-failed': [417, 'This expectation cannot be met'],
   'idempotency-mismatch': [422, 'This key was used for another request'],
-  'too-many-requests': [429, 'Too many attempts'],
+  'too-many-requests': [429, 'Too many requests'],
   'headers-too-large': [431, 'The headers or the URL are too large'],
   internal: [500, 'Something went wrong on our side'],
   unavailable: [503, 'The service is not available just now'],

@@ -1,5 +1,7 @@
 import manifest from '../../package.json' with { type: 'json' }
 import { type Guard, guard } from '../access/can.ts'
+import { limitNames, limits } from '../access/limits.ts'
+import { defaultOf } from '../config.ts'
 import { about, type Taken, taken } from '../http/about.ts'
 import { problems } from '../http/problem.ts'
 import { operationOf, type Route } from './operation.ts'
@@ -106,6 +108,13 @@ const description = `**To begin**, \`POST /api/auth/register\`: the first accoun
 **Times** are RFC 3339 in UTC; input may carry any offset. **Errors** are RFC 9457 problems with a stable \`type\`; a 400
 names every field at fault. An unknown field or parameter is a 400. **Versions**: send a record’s \`ETag\` back as
 \`If-Match\` and nobody’s work is overwritten. **Retries**: an \`Idempotency-Key\` makes a POST safe to repeat.
+
+**Limits**: beyond one the answer is a 429, \`detail\` says which it was and \`Retry-After\` when to try again. Each is a
+setting of whoever runs this, 0 for none; by default:
+
+${limitNames.map((name) => `- ${defaultOf(name)} ${limits[name]} (\`${name}\`)`).join('\n')}
+
+Requests to \`/api/auth\`, where failures are counted instead, and those of monitors are not counted.
 
 HEAD is answered wherever GET is, OPTIONS everywhere; another method is a 405 with \`Allow\`. What a caller may not see
 answers 404, exactly like what does not exist.`

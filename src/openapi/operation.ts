@@ -1,3 +1,4 @@
+import { isCounted } from '../access/limits.ts'
 import type { PermissionName, Reach, Role } from '../access/permissions.ts'
 import { permissionOf, roles } from '../access/permissions.ts'
 import { type About, type Answer, isJson, type Taken } from '../http/about.ts'
@@ -102,10 +103,11 @@ const isVersioned = ({ answers }: About, method: string) =>
 const isKeyed = ({ answers }: About) => answers.kind === 'created' && answers.keyed
 
 /** Every problem that a route can answer with: what its guard and validators refuse, and what it says itself. */
-function refusals({ method, permission, about, taken }: Route): ProblemType[] {
+function refusals({ method, path, permission, about, taken }: Route): ProblemType[] {
   const targets = new Set(taken.map(({ target }) => target))
   const some: [boolean, ProblemType[]][] = [
     [targets.has('query') || targets.has('json'), ['bad-request']],
+    [isCounted(path), ['too-many-requests']],
     [permission !== 'anyone', ['unauthorized']],
     [permission !== 'anyone' && roles.some((role) => narrow.has(permissionOf(permission)[role])), ['forbidden']],
     [targets.has('param'), ['not-found']],

@@ -11,7 +11,9 @@ import { type Answer, doctor, password, patient } from '../support/api.ts'
 import { ownFolder, Program, send, until } from '../support/program.ts'
 
 const folder = await ownFolder()
-const settings = { PORT: '0', DATA_DIR: join(folder, 'data'), LOG_LEVEL: 'warn' }
+// Beyond what the binding allows of one address: the setting, which holds in each isolate, lets it through.
+const limits = { REQUESTS_PER_ADDRESS_MIN: '100000' }
+const settings = { PORT: '0', DATA_DIR: join(folder, 'data'), LOG_LEVEL: 'warn', ...limits }
 const worker = new Program('src/cli/dev-worker.ts', settings)
 let url = ''
 let db: Pool
@@ -125,6 +127,18 @@ describe('the Worker', () => {
       expect((await send('GET', url + file)).text.length).toBeGreaterThan(500)
     expect((await send('GET', `${url}/swagger-ui.css`)).status).toBe(404)
     expect((await send('GET', `${url}/`)).at('documentation')).toBe('/docs')
+  })
+
+  it('counts requests by the rate limiting binding, whose limit is in wrangler.toml', async () => {
+    // Its minute may end meanwhile, once.
+    let refused: Answer | undefined
+    for (let sent = 0; sent < 250 && !refused; sent += 1) {
+      const answer = await send('GET', `${url}/`)
+      if (answer.status === 429) refused = answer
+    }
+    expect([refused?.status, refused?.headers.get('Retry-After')]).toEqual([429, '60'])
+    expect((await send('GET', `${url}/healthz`)).status).toBe(200)
+    expect((await get('/api/doctors', token)).status).toBe(200)
   })
 
   it('keeps no figures', async () => {

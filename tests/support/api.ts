@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, inject } from 'vitest'
+import { rateLimits } from '../../src/access/rate-limits.ts'
 import { app } from '../../src/app.ts'
 import { auditLog } from '../../src/audit/record.ts'
 import { Sessions } from '../../src/auth/authenticate.ts'
@@ -21,6 +22,8 @@ import { expectDocumented } from './documented.ts'
 
 export const secret = 'a secret of more than thirty-two bytes'
 export const password = 'correct horse battery staple'
+/** Settings with which requests are not counted: tests and loads send more than people do. */
+export const uncounted = { REQUESTS_PER_ACCOUNT_MIN: '0', REQUESTS_PER_ADDRESS_MIN: '0' }
 /** What a database may take in a test that is not about it, in ms: longer than a machine with other work stands still. */
 export const patience = 30_000
 
@@ -110,6 +113,7 @@ export class Api {
       DATABASE_TIMEOUT_MS: `${patience}`,
       REGISTRATIONS_PER_ADDRESS: '100000',
       LOGIN_FAILURES_PER_ADDRESS: '100000',
+      ...uncounted,
       ...settings,
     })
     const logged: string[] = []
@@ -127,6 +131,7 @@ export class Api {
       keys: await tokenKeys(config),
       passwords,
       sessions: new Sessions(),
+      rateLimits: rateLimits(config),
       audit,
       metrics: nodeMetrics({ auditBacklog: () => audit.backlog, passwordsWaiting: () => passwords.waiting }),
       address: '192.0.2.1',

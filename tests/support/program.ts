@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll } from 'vitest'
-import { Answer, secret } from './api.ts'
+import { Answer, secret, uncounted } from './api.ts'
 import { expectDocumented } from './documented.ts'
 
 type Settings = Record<string, string>
 const running = new Set<Program>()
 
-/** A process of this project's own, with no settings but those given to it. */
+/** A process of this project's own, with no settings but those given to it. Requests are not counted unless these say so. */
 export class Program {
   readonly #child: ChildProcess
   readonly #ended: Promise<unknown[]>
@@ -20,7 +20,7 @@ export class Program {
 
   constructor(script: string, settings: Settings, args: string[] = [], input?: string) {
     const { PATH = '', HOME = '' } = process.env
-    this.#child = spawn('node_modules/.bin/node', [script, ...args], { env: { PATH, HOME, ...settings } })
+    this.#child = spawn('node_modules/.bin/node', [script, ...args], { env: { PATH, HOME, ...uncounted, ...settings } })
     this.#ended = once(this.#child, 'close')
     for (const stream of [this.#child.stdout, this.#child.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => {

@@ -1,0 +1,52 @@
+import { LRUCache } from 'lru-cache'
+import type { Config } from '../config.ts'
+
+/** Counts one request of a key: 0 where it is within the limit, else in how many seconds the next one will be. */
+export type RateLimiter = (key: string) => number | Promise<number>
+
+export type RateLimitName = 'REQUESTS_PER_ACCOUNT_MIN' | 'REQUESTS_PER_ADDRESS_MIN'
+export type RateLimits = Record<RateLimitName, RateLimiter>
+
+/** Cloudflare's binding, which counts over all isolates of a location; its limit stands in wrangler.toml. */
+export type RateLimitBinding = { limit(options: { key: string }): Promise<{ success: boolean }> }
+
+const windowSeconds = 60
+/** Of so many keys the counts are kept, those counted last: whoever sends from many addresses cannot fill the memory. */
+const maxKeys = 10_000
+
+/** Counts in this process, in a window that begins with a key's first request. By a clock that nobody sets back. */
+function inMemory(limit: number): (key: string) => number {
+  const windows = new LRUCache<string, { count: number; endsAt: number }>({ max: maxKeys })
+  return (key) => {
+    const now = performance.now()
+    const window = windows.get(key)
+    if (window === undefined || window.endsAt <= now) {
+      windows.set(key, { count: 1, endsAt: now + windowSeconds * 1000 })
+      return 0
+    }
+    window.count += 1
+    return window.count <= limit ? 0 : Math.ceil((window.endsAt - now) / 1000)
+  }
+}
+
+function limiter(limit: number, binding: RateLimitBinding | undefined): RateLimiter {
+  if (limit === 0) return () => 0
+  const count = inMemory(limit)
+  if (!binding) return count
+  return (key) =>
+    count(key) ||
+    binding.limit({ key }).then(
+      ({ success }) => (success ? 0 : windowSeconds),
+      // Requests are not refused because nobody can count them.
+      () => 0,
+    )
+}
+
+/** The limits of requests as the settings say, with none for 0, and on Workers by the bindings too. */
+export const rateLimits = (
+  config: Config,
+  bindings: { account?: RateLimitBinding | undefined; address?: RateLimitBinding | undefined } = {},
+): RateLimits => ({
+  REQUESTS_PER_ACCOUNT_MIN: limiter(config.REQUESTS_PER_ACCOUNT_MIN, bindings.account),
+  REQUESTS_PER_ADDRESS_MIN: limiter(config.REQUESTS_PER_ADDRESS_MIN, bindings.address),
+})

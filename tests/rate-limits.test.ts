@@ -1,0 +1,174 @@
+import { afterAll, describe, expect, it, vi } from 'vitest'
+import { Api, type Options, type Person, patient, world } from './support/api.ts'
+
+const settings = { REQUESTS_PER_ACCOUNT_MIN: '4', REQUESTS_PER_ADDRESS_MIN: '3' }
+const { api, url, admin } = await world(settings)
+const unlimited = await Api.start(url, { REQUESTS_PER_ACCOUNT_MIN: '0', REQUESTS_PER_ADDRESS_MIN: '0' })
+const byDefault = await Api.start(url, { REQUESTS_PER_ACCOUNT_MIN: '', REQUESTS_PER_ADDRESS_MIN: '' })
+afterAll(() => Promise.all([unlimited.stop(), byDefault.stop()]))
+
+let hosts = 0
+/** An address that nobody has come from yet. */
+const nowhere = () => {
+  hosts += 1
+  return `198.51.100.${hosts}`
+}
+/** The statuses of so many requests, one after the other. */
+async function statuses(times: number, path: string, options: Options, on = api, method = 'GET') {
+  const found: number[] = []
+  for (let i = 0; i < times; i += 1) found.push((await on.send(method, path, undefined, options)).status)
+  return found
+}
+const from = (address: string) => ({ env: { address } })
+const as = ({ access }: Person, address = nowhere()) => ({ token: access, ...from(address) })
+/** Acts as if the clock had gone on by a minute. */
+async function aMinuteLater(act: () => Promise<void>) {
+  const now = performance.now.bind(performance)
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + 60_000)
+  await act().finally(() => clock.mockRestore())
+}
+/** How many of so many requests get each status, ten of them at once. */
+async function counts(times: number, path: string, options: Options, on: Api) {
+  const lanes = Array.from({ length: 10 }, () => statuses(times / 10, path, options, on))
+  const found = (await Promise.all(lanes)).flat()
+  return Object.fromEntries([...new Set(found)].map((status) => [status, found.filter((s) => s === status).length]))
+}
+
+describe('requests of one account', () => {
+  it('are refused beyond the limit, whatever the session, the address and the path', async () => {
+    const person = await api.register('Pat')
+    const { email } = person
+    const login = await api.send('POST', '/api/auth/login', { email, password: 'correct horse battery staple' })
+    expect(await statuses(2, '/api/doctors', as(person))).toEqual([200, 200])
+    const second = { token: login.string('access'), ...from(nowhere()) }
+    expect(await statuses(3, '/api/patients', second)).toEqual([200, 200, 429])
+    const refused = await api.send('POST', '/api/patients', patient(), as(person))
+    expect(refused.status).toBe(429)
+    const seconds = Number(refused.headers.get('Retry-After'))
+    expect(seconds).toBeGreaterThan(0)
+    expect(seconds).toBeLessThanOrEqual(60)
+    expect(refused.body).toMatchObject({
+      type: '/problems/too-many-requests',
+      detail: `The limit is 4 requests a minute of one account. Try again in ${seconds} seconds.`,
+    })
+    expect(await statuses(1, '/api/patients', as(await api.register('Somebody else')))).toEqual([200])
+  })
+
+  it('are taken again when the minute is over', async () => {
+    const person = await api.register('Pat')
+    expect(await statuses(5, '/api/doctors', as(person))).toEqual([200, 200, 200, 200, 429])
+    await aMinuteLater(async () => {
+      expect(await statuses(5, '/api/doctors', as(person))).toEqual([200, 200, 200, 200, 429])
+    })
+  })
+
+  it('are refused before the role is looked at, and after what the path and the method are', async () => {
+    const person = await api.register('Pat')
+    expect(await statuses(5, '/api/users', as(person))).toEqual([403, 403, 403, 403, 429])
+    expect((await person.get('/api/nothing')).status).toBe(404)
+    expect((await person.put('/api/users', {})).status).toBe(405)
+  })
+
+  it('leave no row of the trail where they are refused', async () => {
+    const person = await api.register('Pat')
+    await statuses(4, '/api/patients', as(person))
+    const refused = await person.get('/api/patients')
+    await api.env.audit.flush()
+    const trail = await unlimited.send('GET', `/api/audit?userId=${person.id}`, undefined, { token: admin.access })
+    expect(trail.each('action').filter((action) => action === 'patient.list')).toHaveLength(4)
+    expect(refused.status).toBe(429)
+    expect(trail.each('status')).not.toContain(429)
+  })
+
+  it('have no limit where it is 0', async () => {
+    const { access } = await unlimited.register('Pat')
+    expect(await counts(700, '/api/patients', { token: access }, unlimited)).toEqual({ 200: 700 })
+  })
+
+  it('are 600 by default', async () => {
+    const { access } = await byDefault.register('Pat')
+    expect(await counts(610, '/api/patients', { token: access }, byDefault)).toEqual({ 200: 600, 429: 10 })
+  })
+})
+
+describe('requests of one address without a valid token', () => {
+  it('are refused beyond the limit, of open paths and of those that need a token, with none or a wrong one', async () => {
+    const address = nowhere()
+    const options = from(address)
+    expect(await statuses(1, '/openapi.json', options)).toEqual([200])
+    expect(await statuses(1, '/api/patients', options)).toEqual([401])
+    expect(await statuses(1, '/api/patients', { ...options, token: 'none' })).toEqual([401])
+    const refused = await api.send('GET', '/api/patients', undefined, { ...options, token: 'none' })
+    expect(refused.status).toBe(429)
+    expect(refused.at('detail')).toMatch(
+      /^The limit is 3 requests a minute without a valid access token from one address\. Try again in \d+ seconds?\.$/,
+    )
+    expect(refused.headers.get('Retry-After')).toMatch(/^[1-9]\d*$/)
+    for (const path of [
+      '/',
+      '/docs',
+      '/openapi.json',
+      '/api/users',
+      `/api/doctors/${crypto.randomUUID()}/calendar.ics`,
+    ])
+      expect(await statuses(1, path, options)).toEqual([429])
+    expect(await statuses(1, '/api/patients', from(nowhere()))).toEqual([401])
+  })
+
+  it('do not touch who is signed in from there, nor the other way round', async () => {
+    const address = nowhere()
+    const person = await api.register('Pat')
+    expect(await statuses(4, '/api/patients', from(address))).toEqual([401, 401, 401, 429])
+    expect(await statuses(5, '/api/patients', as(person, address))).toEqual([200, 200, 200, 200, 429])
+    const elsewhere = nowhere()
+    expect(await statuses(1, '/api/patients', as(person, elsewhere))).toEqual([429])
+    expect(await statuses(3, '/api/patients', from(elsewhere))).toEqual([401, 401, 401])
+  })
+
+  it('are counted by network in IPv6', async () => {
+    expect(await statuses(2, '/', from('2001:db8:1:2::1'))).toEqual([200, 200])
+    expect(await statuses(2, '/api/patients', from('2001:db8:1:2:ffff::9'))).toEqual([401, 429])
+    expect(await statuses(1, '/', from('2001:db8:1:2::8'))).toEqual([429])
+    expect(await statuses(1, '/', from('2001:db8:1:3::1'))).toEqual([200])
+  })
+
+  it('are taken again when the minute is over', async () => {
+    const options = from(nowhere())
+    expect(await statuses(4, '/', options)).toEqual([200, 200, 200, 429])
+    await aMinuteLater(async () => {
+      expect(await statuses(4, '/', options)).toEqual([200, 200, 200, 429])
+    })
+  })
+
+  it('do not count what monitors ask, what signing in takes, and what is not there', async () => {
+    const options = from(nowhere())
+    const asked = ['/healthz', '/readyz', '/metrics', '/healthz/']
+    for (const path of asked) expect(await statuses(5, path, options)).toEqual([200, 200, 200, 200, 200])
+    expect(await statuses(5, '/api/auth/me', options)).toEqual([401, 401, 401, 401, 401])
+    expect(await statuses(5, '/api/auth/logout', options, api, 'POST')).toEqual([204, 204, 204, 204, 204])
+    expect(await statuses(5, '/nothing', options)).toEqual([404, 404, 404, 404, 404])
+    expect(await statuses(5, '/api/patients', options, api, 'OPTIONS')).toEqual([204, 204, 204, 204, 204])
+    expect(await statuses(5, '/healthz', options, api, 'POST')).toEqual([405, 405, 405, 405, 405])
+    expect(await statuses(4, '/', options)).toEqual([200, 200, 200, 429])
+    for (const path of asked) expect(await statuses(1, path, options)).toEqual([200])
+    const login = await api.send('POST', '/api/auth/login', { email: 'no@example.org', password: 'wrong' }, options)
+    expect(login.status).toBe(401)
+  })
+
+  it('have no limit where it is 0', async () => {
+    expect(await counts(130, '/', from(nowhere()), unlimited)).toEqual({ 200: 130 })
+  })
+
+  it('are 120 by default', async () => {
+    expect(await counts(130, '/', from(nowhere()), byDefault)).toEqual({ 200: 120, 429: 10 })
+  })
+
+  it('from ever new addresses take no more and more memory', async () => {
+    const limiter = api.env.rateLimits.REQUESTS_PER_ADDRESS_MIN
+    for (let i = 0; i < 3; i += 1) limiter('the first')
+    expect(limiter('the first')).toBeGreaterThan(0)
+    // Of the one that was asked last so long ago nothing is kept any more.
+    for (let i = 0; i < 10_000; i += 1) limiter(`${i}`)
+    expect(limiter('the first')).toBe(0)
+  })
+})
