@@ -14,6 +14,7 @@ import { users } from './auth/schema.ts'
 import { tokenKeys } from './auth/tokens.ts'
 import { type Config, ConfigError } from './config.ts'
 import { close, connect, poolOf } from './db/client.ts'
+import { losesPreparedStatements } from './db/pooler.ts'
 import { drainable } from './http/drain.node.ts'
 import { nodeLog } from './http/log.node.ts'
 import { answerRequests } from './http/raw.node.ts'
@@ -54,6 +55,17 @@ async function start(config: Config, worker?: Worker) {
     prepare: config.DATABASE_PREPARE,
     timeout: config.DATABASE_TIMEOUT_MS,
   })
+
+  if (config.DATABASE_PREPARE && !database.embedded)
+    void losesPreparedStatements(database.url).then(
+      (loses) => {
+        if (loses)
+          log.warn({
+            msg: 'Something between here and PostgreSQL loses prepared statements, so requests fail with 503: set DATABASE_PREPARE=false.',
+          })
+      },
+      () => {}, // That the database cannot be reached is said elsewhere.
+    )
 
   let flushing: NodeJS.Timeout | undefined
   const audit = auditLog(db, log, () => {

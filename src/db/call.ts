@@ -11,6 +11,10 @@ export type Line = {
   /** Whether nothing on it takes long. */
   quick: boolean
   givenUp: boolean
+  /** When it is to be replaced, in ms since 1970. */
+  readonly endsAt: number
+  /** Called where the connection ends. */
+  onClose: (() => void) | undefined
 }
 
 /**

@@ -29,6 +29,9 @@ const slack = 500
 /** How long a transaction may rest between its statements, in ms. Ends those whose process cannot be reached any more. */
 const rest = 10_000
 
+/** Calls that may wait for each connection. */
+const waitingPerConnection = 100
+
 const pools = new WeakMap<Pool, Connections>()
 
 /**
@@ -36,13 +39,17 @@ const pools = new WeakMap<Pool, Connections>()
  * Types are not looked up: the few array columns there are, are read by Drizzle.
  */
 export function connect(url: string, { max, prepare = true, timeout, tellServer = true, wait = 1000 }: Options): Pool {
-  const open = (connections: number, like?: postgres.Sql) => {
+  const open = (onclose: () => void, like?: postgres.Sql) => {
     const client = postgres(url, {
-      max: connections,
+      max: 1,
+      onclose,
       prepare,
       fetch_types: false,
       connect_timeout: timeout ? (wait + slack) / 1000 : 5,
-      idle_timeout: 60,
+      // A transaction rests for less. Where its age ends a connection is said in `connections.ts`, since the driver's own
+      // clock may end one in the midst of a transaction.
+      ...(timeout && { idle_timeout: 60 }),
+      max_lifetime: null,
       backoff: () => 0.25,
       connection: {
         application_name: 'hospital-api',
@@ -59,19 +66,16 @@ export function connect(url: string, { max, prepare = true, timeout, tellServer 
     Object.assign(client.options.serializers, like?.options.serializers)
     return client
   }
-  if (!timeout) return drizzle(open(max))
-  const connections = new Connections((like) => open(1, like), {
-    max,
-    wait,
-    silence: timeout + slack,
-    total: timeout + wait,
-  })
+  const limits = timeout
+    ? { wait, queue: waitingPerConnection * max, silence: timeout + slack, total: timeout + wait }
+    : { wait: Infinity, queue: Infinity, silence: Infinity, total: Infinity }
+  const connections = new Connections(open, { max, ...limits })
   const db = drizzle(supervised(connections))
   pools.set(db, connections)
   return db
 }
 
-/** What the pool of a `db` is at; undefined where it was made without a timeout. */
+/** What the pool of a `db` is at. */
 export const poolOf = (db: Pool): PoolUse | undefined => pools.get(db)?.use
 
 /** Lets queries under way finish, for at most `seconds`, then closes. The driver alone may wait for ever. */

@@ -6,6 +6,8 @@ import { type Form, type Parameters, Statement, senderOf } from './statement.ts'
 /** How many connections there may be, and how long things may take, in ms. */
 export type Limits = {
   max: number
+  /** Calls that may wait. */
+  queue: number
   /** A call, until it is sent. */
   wait: number
   /** A call in all, without the time that a transaction spends between its statements. */
@@ -28,7 +30,10 @@ export class PoolError extends Error {
   }
 }
 
-type Work<T> = (sql: postgres.Sql, call: Call) => PromiseLike<T>
+/** Makes a client of the driver for one connection, like the `first`, which calls `onClose` where its connection ends. */
+type Open = (onClose: () => void, first?: postgres.Sql) => postgres.Sql
+
+type Work<T> = (line: Line, call: Call) => PromiseLike<T>
 
 class Transaction<T> extends Call {
   override readonly way = 'alone'
@@ -41,8 +46,8 @@ class Transaction<T> extends Call {
     this.#settle = settle
   }
 
-  override start({ sql }: Line): void {
-    this.#work(sql, this).then(
+  override start(line: Line): void {
+    this.#work(line, this).then(
       (value) => {
         this.overseer.served(this)
         this.#settle(value)
@@ -58,12 +63,12 @@ const ticks = (ms: number) => Math.ceil(ms / tick)
 /** What may be on one connection at once, while all on it is quick: little is to wait behind what may be slow. */
 const most = 8
 const loads: Record<Way, number> = { together: 1, apart: most / 2, alone: most }
-/** Calls that may wait for each connection. */
-const queued = 100
 /** How many times its time an unanswered call may take until its connection is given up where others still answer. */
 const stuck = 3
 /** How long calls on connections that are given up may take to finish, in s. */
 const farewell = 1
+/** How old a connection gets at least, and twice that at most: so that all of a balancer's servers come to be used. */
+const lifetimeMs = 30 * 60_000
 
 const takes = ({ quick, load }: Line, way: Way) => quick && load + loads[way] <= most
 
@@ -74,7 +79,7 @@ const takes = ({ quick, load }: Line, way: Way) => quick && load + loads[way] <=
  * and new ones are tried by one call at a time until it answers.
  */
 export class Connections implements Overseer {
-  readonly #open: (first?: postgres.Sql) => postgres.Sql
+  readonly #open: Open
   readonly #limits: Limits
   readonly #lines: Line[]
   /** The one that has waited longest first. */
@@ -91,12 +96,12 @@ export class Connections implements Overseer {
   /** The first client: that of the first connection, and what its settings are read from when that is long gone. */
   readonly sql: postgres.Sql
 
-  /** `open` makes a client of the driver for one connection: the first, and later others like it. */
-  constructor(open: (first?: postgres.Sql) => postgres.Sql, limits: Limits) {
+  constructor(open: Open, limits: Limits) {
     this.#open = open
     this.#limits = limits
-    this.sql = open()
-    this.#lines = [lineOf(this.sql)]
+    const first = lineOf(open)
+    this.sql = first.sql
+    this.#lines = [first]
   }
 
   get use(): PoolUse {
@@ -140,7 +145,7 @@ export class Connections implements Overseer {
   }
 
   #admit(call: Call): void {
-    if (this.#waiting.length >= queued * this.#limits.max) {
+    if (this.#waiting.length >= this.#limits.queue) {
       call.fail(new PoolError('POOL_FULL', 'too many calls wait for a connection'))
       return
     }
@@ -167,6 +172,7 @@ export class Connections implements Overseer {
   #lineFor({ way }: Call): Line | undefined {
     if (!this.#proven && this.#lines.some(({ calls }) => calls > 0)) return undefined
     if (way === 'together' && this.#gathering && takes(this.#gathering, way)) return this.#gathering
+    for (const line of this.#lines.filter(({ calls, endsAt }) => calls === 0 && endsAt < Date.now())) this.#giveUp(line)
     const idle = this.#lines.find(({ calls }) => calls === 0) ?? this.#openLine()
     if (idle || way === 'alone') return idle
     return this.#lines.filter((line) => takes(line, way)).toSorted((a, b) => a.load - b.load)[0]
@@ -174,7 +180,7 @@ export class Connections implements Overseer {
 
   #openLine(): Line | undefined {
     if (this.#ended || this.#lines.length >= this.#limits.max) return undefined
-    const line = lineOf(this.#open(this.sql))
+    const line = lineOf(this.#open, this.sql)
     this.#lines.push(line)
     return line
   }
@@ -240,13 +246,20 @@ export class Connections implements Overseer {
   }
 }
 
-const lineOf = (sql: postgres.Sql): Line => ({
-  sql,
-  send: senderOf(sql),
-  calls: 0,
-  load: 0,
-  quick: true,
-  givenUp: false,
-})
+function lineOf(open: Open, first?: postgres.Sql): Line {
+  const endsAt = Date.now() + lifetimeMs * (1 + Math.random())
+  const sql = open(() => line.onClose?.(), first)
+  const line: Line = {
+    sql,
+    send: senderOf(sql),
+    calls: 0,
+    load: 0,
+    quick: true,
+    givenUp: false,
+    onClose: undefined,
+    endsAt,
+  }
+  return line
+}
 
 const codeOf = (error: unknown) => (error instanceof Error && 'code' in error ? error.code : undefined)

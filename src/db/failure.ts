@@ -23,7 +23,7 @@ const unavailable = (cause: unknown) => new Problem('unavailable', { cause, head
 
 /** SQLSTATE classes and codes, and those of the driver and of `connections.ts`, that mean "not now" and not "never". */
 const passing =
-  /^(08...|53...|25P03|57P0.|57014|40001|40P01|DEADLINE|POOL_FULL|CONNECT\w*|E(CONN\w+|PIPE|HOSTUNREACH|TIMEDOUT|AI_AGAIN|NOTFOUND))$/
+  /^(08...|53...|25006|25P03|26000|57P0.|57014|40001|40P01|3D000|42P01|42P05|42501|58...|DEADLINE|POOL_FULL|NOT_COMMITTED|CONNECT\w*|E(CONN\w+|PIPE|HOSTUNREACH|TIMEDOUT|AI_AGAIN|NOTFOUND))$/
 /** The server does not let us in: its role or password was changed. */
 const shutOut = /^28...$/
 /** No TLS with the server: its certificate has ended, say, or is of nobody whom Node trusts (Node, `tls`). */

@@ -78,4 +78,34 @@ describe.skipIf(!hasPgBouncer && !process.env.CI)('behind PgBouncer in transacti
     const answers = await times(20, (i) => post('/appointments', { patientId: people[i], doctorId, ...slot }))
     expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array(19).fill(409)])
   })
+
+  it('with statements prepared, which it loses, nothing that was acknowledged is missing', async () => {
+    const database = new URL(bouncer?.url ?? '')
+    database.pathname = `/${name}`
+    const prepares = new Program('src/node.ts', {
+      DATABASE_URL: database.href,
+      DATABASE_POOL_MAX: '20',
+      PORT: '0',
+      DATA_DIR: join(folder, 'data'),
+      LOG_LEVEL: 'warn',
+    })
+    const address = await prepares.said(/http:\/\/127\.0\.0\.1:\d+/)
+    const acknowledged: string[] = []
+    for (let round = 0; round < 30; round += 1) {
+      const answers = await times(10, () =>
+        send('POST', `${address}/api/patients`, patient({ name: 'Acknowledged' }), token, {
+          'Idempotency-Key': randomUUID(),
+        }),
+      )
+      for (const answer of answers) if (answer.status === 201) acknowledged.push(answer.id)
+    }
+    const output = () => prepares.output
+    prepares.kill()
+    await prepares.exit()
+    expect(acknowledged.length).toBeGreaterThan(30)
+    const missing = []
+    for (const id of acknowledged) if ((await get(`/patients/${id}`)).status !== 200) missing.push(id)
+    expect(missing).toEqual([])
+    expect(output()).toContain('DATABASE_PREPARE')
+  })
 })

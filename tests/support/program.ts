@@ -93,10 +93,16 @@ export async function ownFolder(): Promise<string> {
 }
 
 /** Sends JSON to a server over the network. */
-export async function send(method: string, url: string, body?: unknown, token?: string): Promise<Answer> {
+export async function send(
+  method: string,
+  url: string,
+  body?: unknown,
+  token?: string,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
   const response = await fetch(url, {
     method,
-    headers: { 'Content-Type': 'application/json', ...(token && { Authorization: `Bearer ${token}` }) },
+    headers: { 'Content-Type': 'application/json', ...(token && { Authorization: `Bearer ${token}` }), ...headers },
     ...(body !== undefined && { body: JSON.stringify(body) }),
     signal: AbortSignal.timeout(20_000),
   })

@@ -1,0 +1,36 @@
+import postgres from 'postgres'
+
+/** Seconds until a connection that cannot be made is given up. */
+const connectTimeoutSeconds = 5
+const attempts = 10
+
+/**
+ * Whether something between here and PostgreSQL loses prepared statements, as PgBouncer does in transaction mode before
+ * its version 1.21: a client's next transaction runs over another connection, which does not know them. Found out by
+ * keeping the connection busy over which a statement was prepared, and running it again.
+ */
+export async function losesPreparedStatements(url: string): Promise<boolean> {
+  let sent = 0
+  const settings = { max: 1, fetch_types: false, connect_timeout: connectTimeoutSeconds, onnotice: () => {} }
+  // The driver sends a statement a second time where its preparation is gone, and tells only `debug` of it.
+  const debug = () => {
+    sent += 1
+  }
+  const [one, other] = [postgres(url, { ...settings, debug }), postgres(url, settings)]
+  const run = () => one.unsafe('select $1::int', [1], { prepare: true })
+  const isLost = () =>
+    other.begin(async (busy) => {
+      await busy.unsafe('select 1')
+      sent = 0
+      await run()
+      return sent > 1
+    })
+  try {
+    await run()
+    // Beside other clients it is chance which connection is free.
+    for (let tried = 0; tried < attempts; tried += 1) if (await isLost()) return true
+    return false
+  } finally {
+    await Promise.all([one.end({ timeout: 1 }), other.end({ timeout: 1 })])
+  }
+}
