@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { app } from '../src/app.ts'
+import { pastDay } from '../src/http/fields.ts'
 import { Answer, doctor, type Options, type Person, password, patient, world } from './support/api.ts'
 import { expectProblem, expectWellFormed } from './wellformed.ts'
 
@@ -40,8 +41,8 @@ async function refuses(send: () => Promise<Answer>, status: number, faults?: str
 }
 
 type Body = string | Uint8Array<ArrayBuffer>
-const raw = (path: string, body: Body, headers: Record<string, string> = jsonType) =>
-  api.send('POST', path, body, { token: admin.access, headers })
+const raw = (path: string, body: Body, headers: Record<string, string> = jsonType, method = 'POST') =>
+  api.send(method, path, body, { token: admin.access, headers })
 /** Sends a new patient of unknown length. */
 async function streamed(body: ReadableStream<Uint8Array>): Promise<Answer> {
   const headers = { ...jsonType, Authorization: `Bearer ${admin.access}` }
@@ -1150,5 +1151,90 @@ describe('of two faults', () => {
       const taken = await made('/api/doctors', doctor())
       expectProblem(await as('PATCH', `/api/doctors/${doctorId}`, { email: taken.at('email') }), 403)
     })
+  })
+})
+
+describe('a merge patch', () => {
+  const types = 'application/json, application/merge-patch+json'
+
+  it.each([...new Set(app.routes.filter(({ method }) => method === 'PATCH').map(({ path }) => path))])(
+    'is taken under its own type, and said to be: PATCH %s',
+    async (route) => {
+      const path = route.replace(':id', unknownId)
+      const patch = (type: string) => raw(path, '{}', { 'Content-Type': type }, 'PATCH')
+      for (const type of ['application/merge-patch+json', 'Application/Merge-Patch+JSON; charset=utf-8'])
+        expect((await patch(type)).status).not.toBe(415)
+      const options = await api.send('OPTIONS', path)
+      expect([options.status, options.headers.get('Accept-Patch')]).toEqual([204, types])
+    },
+  )
+
+  it('changes what it names, clears what is null and leaves the rest (RFC 7396)', async () => {
+    const made = await admin.post('/api/patients', patient({ address: 'here', email: 'p@example.org' }))
+    const headers = { 'Content-Type': 'application/merge-patch+json' }
+    const changed = await raw(`/api/patients/${made.id}`, '{"name":"New","address":null}', headers, 'PATCH')
+    expect(changed.status).toBe(200)
+    expect([changed.at('name'), changed.at('address'), changed.at('email')]).toEqual(['New', null, 'p@example.org'])
+  })
+
+  it('is a 415 where it is no PATCH, and another type tells which are taken', async () => {
+    const headers = { 'Content-Type': 'application/merge-patch+json' }
+    const posted = await raw('/api/patients', good, headers)
+    expectProblem(posted, 415)
+    expect(posted.headers.get('Accept-Patch')).toBeNull()
+    const made = await admin.post('/api/patients', patient())
+    const refused = await raw(
+      `/api/patients/${made.id}`,
+      '{}',
+      { 'Content-Type': 'application/json-patch+json' },
+      'PATCH',
+    )
+    expectProblem(refused, 415)
+    expect(refused.headers.get('Accept-Patch')).toBe(types)
+    expect((await api.send('OPTIONS', '/api/patients')).headers.get('Accept-Patch')).toBeNull()
+  })
+})
+
+describe('a day of birth in the future', () => {
+  afterEach(() => void vi.useRealTimers())
+
+  it.each([
+    ['2026-11-27T09:59:59.999Z', '2026-11-27', '2026-11-28'],
+    ['2026-11-27T10:00:00.000Z', '2026-11-28', '2026-11-29'],
+    ['2026-12-31T23:00:00.000Z', '2027-01-01', '2027-01-02'],
+  ])('at %s is one after %s, when it is that day somewhere on Earth', (now, latest, future) => {
+    vi.useFakeTimers({ now: new Date(now), toFake: ['Date'] })
+    expect(pastDay.safeParse(latest).success).toBe(true)
+    expect(pastDay.safeParse(future).error?.issues).toMatchObject([{ message: 'must not be in the future' }])
+  })
+})
+
+describe('what is wrong is told in words', () => {
+  it.each<[string, unknown]>([
+    ['name is required; dateOfBirth is required; gender is required.', {}],
+    ['name must be a string.', patient({ name: 1 })],
+    ['name must not be blank.', patient({ name: ' ' })],
+    ['name must be at most 200 characters long.', patient({ name: 'x'.repeat(201) })],
+    ['dateOfBirth must be a day such as 2026-12-01.', patient({ dateOfBirth: '1984-02-30' })],
+    ['gender must be one of female, male, other, unknown.', patient({ gender: 'f' })],
+    ['allergies must be a list.', patient({ allergies: 'x' })],
+    ['allergies must have at most 100 entries.', patient({ allergies: Array(101).fill('x') })],
+    ['allergies.0 must be a string.', patient({ allergies: [1] })],
+    ['email must be an e-mail address such as name@example.org.', patient({ email: 'x' })],
+    ['nickname is not a known field.', patient({ nickname: 'x' })],
+    ['The request must be an object.', []],
+  ])('%s', async (detail, body) => {
+    expect((await admin.post('/api/patients', body)).at('detail')).toBe(detail)
+  })
+
+  it('also in a query, and of a doctor', async () => {
+    const told = async (path: string) => (await admin.get(path)).at('detail')
+    expect(await told('/api/patients?limit=0')).toMatch(/^limit must be /)
+    expect(await told('/api/patients?nonsense=1')).toBe('nonsense is not a known parameter.')
+    expect(await told('/api/patients?sort=x')).toMatch(/^sort must be one of name, -name/)
+    const body = doctor({ experienceYears: 81, workingHours: [{ day: 'mon', from: '9', to: '17:00' }] })
+    expect((await admin.post('/api/doctors', body)).at('detail')).toBe(
+      'experienceYears must be at most 80; workingHours.0.from must be a time such as 09:00.',
+    )
   })
 })

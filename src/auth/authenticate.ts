@@ -89,7 +89,7 @@ export async function authenticate(c: Asked): Promise<Account> {
     throw unauthorized(
       token
         ? 'The access token is not valid, or its session has ended.'
-        : 'An access token is needed: Authorization: Bearer …',
+        : 'Send an access token: Authorization: Bearer and the token.',
     )
   }
   const counted = countRequest(c, 'REQUESTS_PER_ACCOUNT_MIN', account.id)

@@ -3,9 +3,12 @@ import type { Guarded } from '../access/can.ts'
 import type { Written } from '../db/written.ts'
 import { answerJson } from './answer.ts'
 
-/** The tags of an If-Match or If-None-Match header (RFC 9110, section 13.1). A weak one counts only where `weak` says so. */
-const tagsOf = (header: string, weak: boolean): string[] =>
-  [...header.matchAll(/(W\/)?"([^"]*)"/g)].flatMap(([, isWeak, tag = '']) => (isWeak && !weak ? [] : [tag]))
+/**
+ * The tags of an If-Match or If-None-Match header (RFC 9110, section 13.1), each as it was given out: a proxy that
+ * compresses makes it weak (nginx) or appends `-gzip` (Apache). A tag of ours names a version, so a weak one says as much.
+ */
+const tagsOf = (header: string): string[] =>
+  [...header.matchAll(/"([^"]*)"/g)].map(([, tag = '']) => tag.replace(/-(gzip|br|zstd|deflate)$/, ''))
 
 /**
  * The request's If-Match as the parameter `match` of a statement: the tags as a text[] literal, or null where any will
@@ -14,7 +17,7 @@ const tagsOf = (header: string, weak: boolean): string[] =>
 export function matchOf(req: HonoRequest): string | null {
   const header = req.header('If-Match')
   if (header === undefined || header.trim() === '*') return null
-  return `{${tagsOf(header, false)
+  return `{${tagsOf(header)
     .map((tag) => `"${tag.replace(/[\\"]/g, '\\$&')}"`)
     .join(',')}}`
 }
@@ -22,9 +25,9 @@ export function matchOf(req: HonoRequest): string | null {
 /** Whether `match` names other versions of the record than the one that it is at. */
 export const isStale = (match: string | null, etag: string): boolean => match !== null && !match.includes(`"${etag}"`)
 
-/** Whether an If-None-Match header names the tag, weakly or strongly: the client has it as it is. */
+/** Whether an If-None-Match header names the tag: the client has it as it is. */
 export const hasAlready = (header: string | undefined, etag: string): boolean =>
-  header !== undefined && (header.trim() === '*' || tagsOf(header, true).includes(etag))
+  header !== undefined && (header.trim() === '*' || tagsOf(header).includes(etag))
 
 /** Answers a read with the record and its strong ETag, or with 304 where the client has it as it is. */
 export function answerOne<Row>(c: Context<Guarded>, { etag, json }: Written<Row, { etag: string }>) {

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import './messages.ts'
 
 /** PostgreSQL stores no NUL, UTF-8 no lone surrogate: they would fail, or turn two values into one. */
 const storable = z.string().refine((value) => value.isWellFormed() && !value.includes('\0'), {
@@ -45,11 +46,15 @@ export const phone = storable
   .pipe(z.string().regex(/^\+[1-9]\d{1,14}$/, 'must be an international number that begins with +'))
   .meta({ description: 'E.164. Spaces, dots, dashes and brackets are taken out.' })
 
-/** A day in the past, from 1900-01-01 to today (UTC). */
+/** How far the time of day is ahead of UTC where it is furthest (Pacific/Kiritimati), in ms. */
+const furthestAheadMs = 14 * 60 * 60 * 1000
+const latestToday = () => new Date(Date.now() + furthestAheadMs).toISOString().slice(0, 10)
+
+/** A day from 1900-01-01 to today, wherever on Earth it is today already. */
 export const pastDay = z.iso
   .date()
   .refine((day) => day >= '1900-01-01', 'must not be before 1900')
-  .refine((day) => day <= new Date().toISOString().slice(0, 10), 'must not be in the future')
+  .refine((day) => day <= latestToday(), 'must not be in the future')
 
 /** A path's `{id}`. */
 export const ById = z.object({ id })

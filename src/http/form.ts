@@ -11,7 +11,10 @@ const maxParts = 20
 
 /** The body is no form, or ends before the form does. */
 const malformed = (cause?: unknown) =>
-  new Problem('bad-request', { errors: [{ path: '', message: 'is not a whole form', code: 'malformed' }], cause })
+  new Problem('bad-request', {
+    errors: [{ path: '', message: 'has a body that is not a whole form', code: 'malformed' }],
+    cause,
+  })
 
 /** A form as read: its fields, the one file that it was to have, and what of it was not asked for. */
 export type Form<Taken> = {
@@ -121,7 +124,7 @@ export async function readForm<Taken>(
         file = { name: filename ?? '', taken }
         return
       }
-      const message = name === wanted ? 'must be one file' : 'is not taken here'
+      const message = name === wanted ? 'must be one file' : 'is not a known field'
       errors.push({ path: name ?? '', message, code: 'unrecognized_keys' })
       stream.resume()
     })

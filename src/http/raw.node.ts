@@ -93,7 +93,7 @@ export function answerRequests(server: Server, { log, senderOf, fetch }: Parts):
     }
     const hosts = hostsOf(incoming)
     if (hosts > 1 || (hosts === 0 && incoming.httpVersion === '1.1')) {
-      refuse(incoming, outgoing, invalid('Host', 'must be there, and once', 'malformed'))
+      refuse(incoming, outgoing, invalid('Host', 'must appear exactly once', 'malformed'))
       return
     }
     // The server as a whole (RFC 9110, section 9.3.7).

@@ -15,7 +15,7 @@ const problemBody = ({ type, status, details: { detail, errors } }: Problem, req
     type: `/problems/${type}`,
     title: problems[type][1],
     status,
-    ...(detail && { detail }),
+    detail,
     instance: requestId,
     ...(errors && { errors }),
   })

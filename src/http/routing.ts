@@ -3,6 +3,7 @@ import { methodNotAllowed } from 'hono/method-not-allowed'
 import type { App } from '../env.ts'
 import { Problem } from './problem.ts'
 import { renderProblem } from './render.ts'
+import { acceptPatch } from './valid.ts'
 
 /**
  * What no route of `app` answers: OPTIONS and a method that a known path has not are told the methods that it has, and
@@ -13,8 +14,12 @@ export function unrouted(app: Hono<App>): NotFoundHandler<App> {
     app,
     onMethodNotAllowed: (c, methods) => {
       const Allow = [...methods, 'OPTIONS'].join(', ')
-      if (c.req.method === 'OPTIONS') return new Response(null, { status: 204, headers: { Allow } })
-      return renderProblem(new Problem('method-not-allowed', { headers: { Allow } }), c)
+      if (c.req.method === 'OPTIONS') {
+        const headers = { Allow, ...(methods.includes('PATCH') && acceptPatch) }
+        return new Response(null, { status: 204, headers })
+      }
+      const detail = `This path takes ${Allow}.`
+      return renderProblem(new Problem('method-not-allowed', { detail, headers: { Allow } }), c)
     },
   })
   return async (c) => {

@@ -34,6 +34,12 @@ async function bytesOf(c: Context): Promise<ArrayBuffer> {
   }
 }
 
+/** The types of body that a method takes. A change of some fields is a merge patch (RFC 7396) under either name. */
+export const typesOf = (method: string): string[] =>
+  method === 'PATCH' ? ['application/json', 'application/merge-patch+json'] : ['application/json']
+/** RFC 5789, section 3.1. */
+export const acceptPatch = { 'Accept-Patch': typesOf('PATCH').join(', ') }
+
 const bringsBody = ({ req }: Context) =>
   req.header('Content-Type') !== undefined ||
   req.header('Transfer-Encoding') !== undefined ||
@@ -44,21 +50,25 @@ async function jsonOf(c: Context, optional: boolean): Promise<unknown> {
   if (optional && !bringsBody(c)) return {}
   const [type = '', ...rest] = (c.req.header('Content-Type') ?? '').toLowerCase().split(';')
   const charset = rest.find((part) => part.trim().startsWith('charset='))
-  if (type.trim() !== 'application/json' || (charset && !/^\s*charset="?utf-8"?\s*$/.test(charset)))
-    throw new Problem('unsupported-media-type', { detail: 'Send the body as application/json in UTF-8.' })
+  const types = typesOf(c.req.method)
+  if (!types.includes(type.trim()) || (charset && !/^\s*charset="?utf-8"?\s*$/.test(charset)))
+    throw new Problem('unsupported-media-type', {
+      detail: `Send the body as ${types.join(' or ')} in UTF-8.`,
+      ...(c.req.method === 'PATCH' && { headers: acceptPatch }),
+    })
   const bytes = await bytesOf(c)
   if (bytes.byteLength === 0 && optional) return {}
-  if (bytes.byteLength === 0) throw invalid('', 'is needed', 'required')
+  if (bytes.byteLength === 0) throw invalid('', 'has no body, which is required', 'required')
   let text: string
   try {
     text = decoder.decode(bytes)
   } catch {
-    throw invalid('', 'is not UTF-8', 'malformed')
+    throw invalid('', 'has a body that is not UTF-8', 'malformed')
   }
   try {
     return JSON.parse(text)
   } catch {
-    throw invalid('', 'is not valid JSON', 'malformed')
+    throw invalid('', 'has a body that is not valid JSON', 'malformed')
   }
 }
 
@@ -72,13 +82,13 @@ const queryOf = ({ req }: Context): Record<string, string | string[]> =>
   )
 
 /** What zod found, one fault a field. */
-export const fieldErrors = (issues: readonly z.core.$ZodIssue[]): FieldError[] => {
+export const fieldErrors = (issues: readonly z.core.$ZodIssue[], noun = 'field'): FieldError[] => {
   const errors = issues.flatMap((issue): FieldError[] => {
     const path = issue.path.map(String)
     if (issue.code === 'unrecognized_keys')
       return issue.keys.map((key) => ({
         path: [...path, key].join('.'),
-        message: 'is not taken here',
+        message: `is not a known ${noun}`,
         code: issue.code,
       }))
     return [{ path: path.join('.'), message: issue.message, code: issue.code ?? 'custom' }]
@@ -111,7 +121,7 @@ function checkNoQuery(c: Context): void {
   if (!c.req.url.includes('?')) return
   const errors = Object.keys(c.req.queries()).map((path) => ({
     path,
-    message: 'is not taken here',
+    message: 'is not a known parameter',
     code: 'unrecognized_keys',
   }))
   if (errors.length > 0) throw new Problem('bad-request', { errors })
@@ -148,7 +158,8 @@ export function valid<Schema extends z.ZodType, Target extends 'json' | 'param' 
   const take = (c: Context, value: unknown) => {
     const { data, error } = schema.safeParse(value)
     if (error && target === 'param') throw new Problem('not-found')
-    if (error) throw new Problem('bad-request', { errors: fieldErrors(error.issues) })
+    const noun = target === 'query' ? 'parameter' : 'field'
+    if (error) throw new Problem('bad-request', { errors: fieldErrors(error.issues, noun) })
     if (target === 'query') takeCursor(c, data)
     c.req.addValidatedData(target, Object(data))
   }

@@ -67,7 +67,7 @@ const Problem = {
     type: { type: 'string', enum: Object.keys(problems).map((type) => `/problems/${type}`) },
     title: text,
     status: { type: 'integer' },
-    detail: text,
+    detail: { type: 'string', description: 'What was wrong, or what to do, in a sentence.' },
     instance: { type: 'string', description: 'The id of the request.' },
     errors: {
       type: 'array',
@@ -84,7 +84,7 @@ const Problem = {
       },
     },
   },
-  required: ['type', 'title', 'status', 'instance'],
+  required: ['type', 'title', 'status', 'detail', 'instance'],
   additionalProperties: false,
 }
 

@@ -3,6 +3,7 @@ import type { PermissionName, Reach, Role } from '../access/permissions.ts'
 import { permissionOf, roles } from '../access/permissions.ts'
 import { type About, type Answer, isJson, type Taken } from '../http/about.ts'
 import { type ProblemType, problems } from '../http/problem.ts'
+import { typesOf } from '../http/valid.ts'
 import { examples } from './examples.ts'
 import type { JsonSchema, Schemas } from './schemas.ts'
 
@@ -124,13 +125,15 @@ function refusals({ method, path, permission, about, taken }: Route): ProblemTyp
 /** A refusal's answer, for all the problems that have its status. */
 function refusal(types: ProblemType[]) {
   const [first = 'internal'] = types
-  const [status, title] = problems[first]
+  const [status, title, fallback] = problems[first]
+  const errors = [{ path: 'name', message: 'must not be blank', code: 'too_small' }]
   const example = {
     type: `/problems/${first}`,
     title,
     status,
+    detail: first === 'bad-request' ? 'name must not be blank.' : fallback,
     instance: '01a20866-0d3e-7c4d-9f00-112233445566',
-    ...(first === 'bad-request' && { errors: [{ path: 'name', message: 'must not be blank', code: 'too_small' }] }),
+    ...(first === 'bad-request' && { errors }),
   }
   const description = types.map((type) => `\`/problems/${type}\`: ${problems[type][1]}.`).join(' ')
   const names: Partial<Record<ProblemType, string>> = {
@@ -205,9 +208,13 @@ function parameters({ method, about, taken, path }: Route, schemas: Schemas): ob
   ]
 }
 
-function requestBody({ about, taken }: Route, schemas: Schemas): object | undefined {
+function requestBody({ method, about, taken }: Route, schemas: Schemas): object | undefined {
   const body = taken.find(({ target }) => target === 'json')
-  if (body?.schema) return { required: !body.optional, content: json(schemas.of(body.schema, 'input')) }
+  if (body?.schema) {
+    const [content] = Object.values(json(schemas.of(body.schema, 'input')))
+    const types = typesOf(method.toUpperCase()).map((type) => [type, content])
+    return { required: !body.optional, content: Object.fromEntries(types) }
+  }
   if (!about.form) return undefined
   const schema = schemas.of(about.form, 'input')
   return { required: true, content: { 'multipart/form-data': { schema } } }

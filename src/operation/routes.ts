@@ -39,7 +39,7 @@ const needsMetricsToken: MiddlewareHandler<App> = (c, next) => {
   const { config, metrics } = c.env
   if (!metrics.exposition) throw new Problem('not-found', { detail: 'No metrics are kept here.' })
   if (config.METRICS_TOKEN && !isSame(bearer(c) ?? '', config.METRICS_TOKEN))
-    throw unauthorized('The METRICS_TOKEN is needed: Authorization: Bearer …')
+    throw unauthorized('Send the METRICS_TOKEN: Authorization: Bearer and the token.')
   return next()
 }
 

@@ -43,6 +43,7 @@ export function expectDocumented(method: string, path: string, status: number, h
   const fail = (why: string): never => {
     throw new Error(`${method} ${path} → ${status}: ${why}, says the OpenAPI document`)
   }
+  if (headers.get('Content-Type') === 'application/problem+json' && method !== 'HEAD') expectExplained(body)
   const found = operationFor(method, path)
   if (!found) {
     // An unknown path or method, or what can be asked of every path.
@@ -68,6 +69,23 @@ export function expectDocumented(method: string, path: string, status: number, h
   const validate = ajv.getSchema(`api#${base}/content/${escaped(type)}/schema`)
   if (!validate) throw new Error(`no schema at ${base}`)
   if (!validate(body)) fail(`the body is wrong: ${ajv.errorsText(validate.errors)}`)
+}
+
+/**
+ * @throws {Error} where a problem does not say, in a sentence of its own, what was wrong or what to do, and of a 400
+ * which field
+ */
+export function expectExplained(body: unknown): void {
+  const detail = at(body, 'detail')
+  const sentence = typeof detail === 'string' ? detail : ''
+  const errors = at(body, 'errors')
+  const faults = Array.isArray(errors) ? errors : []
+  const named = faults.every((fault) =>
+    sentence.includes(`${at(fault, 'path') || 'The request'} ${at(fault, 'message')}`),
+  )
+  const isPlain = !/undefined|received|Invalid|expected/.test(sentence)
+  if (!/.+ .+\.$/s.test(sentence) || sentence === at(body, 'title') || !named || !isPlain)
+    throw new Error(`a problem that is not explained: ${JSON.stringify(body)}`)
 }
 
 const escaped = (key: string) => encodeURIComponent(key.replaceAll('~', '~0').replaceAll('/', '~1'))
