@@ -2,41 +2,49 @@ import cluster, { type Worker } from 'node:cluster'
 import type { Config } from './config.ts'
 import { nodeLog } from './http/log.node.ts'
 import { shareMetrics } from './operation/metrics.cluster.node.ts'
-import { stopMessage, whenToldToStop } from './signals.node.ts'
+import { type StopMessage, stopWhenTold } from './signals.node.ts'
 
 /** How long the processes may take to stop, in ms. */
-const longest = 10_000
-/** How long after one has died another is started, in ms; and after how many starts in vain none is. */
-const pause = 1000
+const stopTimeoutMs = 10_000
+/** How long after one has ended another is started, in ms; and after how many starts in vain none is. */
+const restartDelayMs = 1000
 const attempts = 5
 
 /** This process, where it is one of several that serve; undefined in the one that watches over them. */
 export const { worker } = cluster
 
-// One whose watcher is gone finishes what is under way; Node alone would end it at once.
-worker?.on('disconnect', () => {
-  worker.exitedAfterDisconnect = true
-  process.emit('message', stopMessage, undefined)
-})
+/** One that was told to stop while it did not yet listen to signals is ended by the signal. */
+const endsInOrder = new Set(['SIGTERM', 'SIGINT', 'SIGHUP'])
 
 /**
- * Starts as many processes as WEB_CONCURRENCY says, which share the port, and another for each that dies. Ends with them:
+ * Starts as many processes as WEB_CONCURRENCY says, which share the port, and another for each that ends. Ends with them:
  * with 0 when it was told to stop and all have finished, with 1 when they cannot start.
  */
 export function supervise(config: Config): void {
-  const { log } = nodeLog(config, process.stdout, { pid: process.pid })
+  const { log, flushed } = nodeLog(config, process.stdout, { pid: process.pid })
   shareMetrics()
   const workers = new Set<Worker>()
+  const allEnded = Promise.withResolvers<void>()
   let inVain = 0
   let started = false
-  let exitCode: number | undefined
+  let stopping = false
+  let exitCode = 0
 
-  /** Lets every process finish, then ends with `code`. */
-  function stop(code: number): void {
-    exitCode ??= code
-    for (const one of workers) one.send(stopMessage, () => {})
-    setTimeout(() => process.exit(1), longest)
-    if (workers.size === 0) process.exit(exitCode)
+  /** Lets every process finish. */
+  async function stop(reason: string): Promise<number> {
+    stopping = true
+    const message: StopMessage = { stop: reason }
+    for (const one of workers) one.send(message, () => {})
+    if (workers.size === 0) allEnded.resolve()
+    await allEnded.promise
+    return exitCode
+  }
+  const stopNow = stopWhenTold({ log, flushed, limitMs: stopTimeoutMs, stop })
+
+  /** Why, now that a process has ended, no other is started; undefined where one is. */
+  function reasonToEnd(inOrder: boolean): string | undefined {
+    if ((!started && !inOrder) || inVain >= attempts) return 'processes die as they start'
+    return undefined
   }
 
   function launch(): void {
@@ -54,23 +62,28 @@ export function supervise(config: Config): void {
     })
     one.once('exit', (code, signal) => {
       workers.delete(one)
-      if (exitCode !== undefined) {
-        if (code !== 0) exitCode = 1
-        if (workers.size === 0) process.exit(exitCode)
+      const inOrder = code === 0 || endsInOrder.has(signal)
+      if (stopping) {
+        if (!inOrder) exitCode = 1
+        if (workers.size === 0) allEnded.resolve()
         return
       }
-      if (!served) inVain += 1
-      if (!started || inVain >= attempts) {
-        if (started) log.error({ msg: 'processes die as they start', worker: pid, code, signal })
-        stop(1)
+      if (!inOrder && !served) inVain += 1
+      const reason = reasonToEnd(inOrder)
+      const then = reason ? '' : ', another is started'
+      if (inOrder) log.info({ msg: `a process stopped${then}`, worker: pid })
+      // The first one has said why it could not start.
+      else if (started || signal) log.error({ msg: `a process died${then}`, worker: pid, code, signal })
+      if (reason) {
+        exitCode = 1
+        if (!started) process.exit(exitCode)
+        stopNow(reason)
         return
       }
-      log.error({ msg: 'a process died, another is started', worker: pid, code, signal })
-      setTimeout(() => exitCode === undefined && launch(), pause)
+      setTimeout(() => stopping || launch(), restartDelayMs)
     })
   }
 
-  whenToldToStop(() => stop(0))
   // Nothing is left behind, whatever ends this one in order.
   process.on('exit', () => {
     for (const one of workers) one.process.kill('SIGKILL')

@@ -24,23 +24,30 @@ import { nodeMetrics } from './operation/metrics.node.ts'
 import { collected } from './reports/files.node.ts'
 import { watchFiles } from './reports/files.ts'
 import { configure, openDatabase, openFiles, refuseToStart } from './setup.ts'
-import { whenToldToStop } from './signals.node.ts'
+import { stopWhenTold } from './signals.node.ts'
 
 /** When the process is told to stop: how long requests under way may take to finish, and all of it, in ms. */
-const patience = 7000
-const longest = 9500
+const drainTimeoutMs = 7000
+const stopTimeoutMs = 9500
 /** How long a request may take to arrive, in ms: 20 MiB at 25 KB/s. And how long without a byte of it or its answer. */
 const slowest = 15 * 60_000
 const stalled = 60_000
 
 /** Serves, alone or as one of several processes. */
 async function start(config: Config, worker?: Worker) {
-  // Until there is something to finish.
-  let stop = async () => process.exit(0)
-  whenToldToStop(() => void stop().catch(refuseToStart))
-
   const say = (line: string) => process.stdout.write(`${line}\n`)
   const { log, flushed } = nodeLog(config, process.stdout, worker && { pid: process.pid })
+  /** Finishes what is under way; while the process starts, there is nothing. */
+  let finish = async () => {}
+  stopWhenTold({
+    log,
+    flushed,
+    limitMs: stopTimeoutMs,
+    async stop() {
+      await finish()
+      return 0
+    },
+  })
   // Node itself would print the error whole, and a database's holds what was written.
   process.on('uncaughtException', (err) => {
     log.error({ msg: 'ended by a fault of its own', err })
@@ -120,18 +127,12 @@ async function start(config: Config, worker?: Worker) {
   })
 
   /** Takes no more connections, finishes what is under way, writes the trail, and closes what it opened. */
-  stop = async () => {
-    setTimeout(() => {
-      log.error({ msg: 'stopped before all was finished' })
-      process.exit(1)
-    }, longest)
-    await connections.drain(patience)
+  finish = async () => {
+    await connections.drain(drainTimeoutMs)
     clearTimeout(flushing)
     await Promise.all([lastFlush(audit, log), tracing?.stop()])
     await close(db, 1)
     await database.stop()
-    await flushed()
-    return process.exit(0)
   }
 
   const address = server.address()

@@ -4,6 +4,26 @@ import { Server as NetServer, type Socket } from 'node:net'
 
 /** How long an idle connection is left open for a request that may be on its way, in ms. */
 const grace = 2000
+/** How long connections that wait are taken at most, in ms, where they never end. */
+const acceptTimeoutMs = 500
+
+/** Resolves when the event loop has looked for what arrived, and dealt with it. */
+const oneTurn = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)))
+
+/** Takes the connections that wait to be taken: closing the socket would reset them, with what was sent on them. */
+async function acceptWaiting(server: Server): Promise<void> {
+  const end = performance.now() + acceptTimeoutMs
+  let taken = false
+  const take = () => {
+    taken = true
+  }
+  server.on('connection', take)
+  do {
+    taken = false
+    await oneTurn()
+  } while (taken && performance.now() < end)
+  server.off('connection', take)
+}
 
 /**
  * Lets `server` stop without failing a request: a client learns by `Connection: close` that it is to open another
@@ -43,6 +63,7 @@ export function drainable(server: Server) {
 
     /** Resolves when every connection has ended; those that have not after `patience` ms are cut. */
     async drain(patience: number): Promise<void> {
+      await acceptWaiting(server)
       draining = true
       const closed = once(server, 'close')
       // Not the HTTP server's own: that cuts idle connections at once.

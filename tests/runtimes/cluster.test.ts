@@ -184,6 +184,29 @@ describe('several processes on one port', () => {
     connection.send(create.slice(200))
     expect((await connection.answer()).status).toBe(201)
     expect(await node.exit()).toBe(null)
+    const [one = 0, other = 0] = serving(node)
+    for (const pid of [one, other]) {
+      expect(node.output).toContain(
+        `"level":"error","pid":${pid},"msg":"stopping","reason":"the first process has ended"`,
+      )
+      expect(node.output).toMatch(new RegExp(`"pid":${pid},"msg":"stopped","ms":\\d+`))
+    }
+  })
+
+  it('say why they stop, and that one of them which is told to is no fault', async () => {
+    const { node } = await startTwo()
+    const [first] = serving(node)
+    process.kill(Number(first), 'SIGTERM')
+    await until('another', () => serving(node).length === 3)
+    node.kill('SIGHUP')
+    expect(await node.exit()).toBe(0)
+    const stopping = [...node.output.matchAll(/"pid":(\d+),"msg":"stopping","reason":"(\w+)"/g)]
+    const [, second, third] = serving(node)
+    expect(stopping.map(([, pid, reason]) => `${pid} ${reason}`).sort()).toEqual(
+      [`${first} SIGTERM`, `${node.pid} SIGHUP`, `${second} SIGHUP`, `${third} SIGHUP`].sort(),
+    )
+    expect(node.output.match(/"msg":"stopped","ms":\d+/g)).toHaveLength(4)
+    expect(node.output).not.toMatch(/"level":"(error|warn)"/)
   })
 })
 

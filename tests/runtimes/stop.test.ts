@@ -17,6 +17,29 @@ const start = (name: string, more: Record<string, string> = {}) =>
 const address = (node: Program) => node.said(/http:\/\/127\.0\.0\.1:\d+/)
 const times = <T>(count: number, make: () => Promise<T>) => Promise.all(Array.from({ length: count }, make))
 
+/** The lines of the log that say something, without their times. */
+const messages = ({ output }: Program) =>
+  [
+    ...output.matchAll(
+      /"level":"(\w+)",(?:"pid":\d+,)?"msg":"([^"]+)"(?:,"(?:reason|signal)":"([^"]+)")?(,"ms":\d+)?/g,
+    ),
+  ].map(([, level, message, reason, ms]) =>
+    [level, message, ...(reason ? [reason] : []), ...(ms ? ['ms'] : [])].join(' '),
+  )
+/** Where there is none. Nothing is asked of it. */
+const noDatabase = 'postgres://nobody@127.0.0.1:1/none'
+
+it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
+  'says that %s stops it, that it has stopped, and after how long',
+  async (signal) => {
+    const node = start('told', { DATABASE_URL: noDatabase, LOG_LEVEL: 'info' })
+    await address(node)
+    node.kill(signal)
+    expect(await node.exit()).toBe(0)
+    expect(messages(node).slice(-2)).toEqual([`info stopping ${signal}`, 'info stopped ms'])
+  },
+)
+
 it('answers, under load, whatever was sent before it said that it closes, and keeps it', async () => {
   const database = await copyOf(inject('template'))
   const node = start('load', { DATABASE_URL: database.url, DATABASE_TIMEOUT_MS: `${patience}` })
@@ -71,6 +94,20 @@ it('answers, under load, whatever was sent before it said that it closes, and ke
   await database.stop()
 })
 
+it('answers who had connected before it was told to stop', async () => {
+  const node = start('waiting', { DATABASE_URL: noDatabase })
+  const url = await address(node)
+  node.kill('SIGSTOP')
+  // The kernel takes them up.
+  const waiting = await times(20, () => Connection.open(url))
+  for (const connection of waiting) connection.send(bytesOf('GET', '/healthz', 'none'))
+  node.kill()
+  node.kill('SIGCONT')
+  const answers = await Promise.all(waiting.map((connection) => connection.answer()))
+  expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(200))
+  expect(await node.exit()).toBe(0)
+})
+
 it('writes the last read into the trail before it ends', async () => {
   const database = await copyOf(inject('template'))
   const node = start('last', { DATABASE_URL: database.url })
@@ -89,8 +126,7 @@ it('writes the last read into the trail before it ends', async () => {
 })
 
 it('ends at once at a second signal', async () => {
-  // It has nothing to ask of a database.
-  const node = start('twice', { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' })
+  const node = start('twice', { DATABASE_URL: noDatabase })
   const url = await address(node)
   const connection = (await Connection.open(url)).send(bytesOf('GET', '/healthz', 'none'))
   expect((await connection.answer()).status).toBe(200)
@@ -105,6 +141,7 @@ it('ends at once at a second signal', async () => {
   expect(await node.exit()).toBe(1)
   // Requests under way have seven seconds.
   expect(performance.now() - before).toBeLessThan(5000)
+  expect(messages(node).at(-1)).toBe('warn ended at once by a second signal SIGTERM')
   connection.socket.destroy()
 })
 
@@ -126,23 +163,23 @@ it('ends within ten seconds when the database has fallen silent', async () => {
   // It says that something was left undone: the request, and the row of the trail.
   expect(await node.exit()).toBe(1)
   expect(performance.now() - before).toBeLessThan(10_000)
-  expect(node.output).toContain('"msg":"stopped before all was finished"')
+  expect(messages(node).at(-1)).toBe('error stopped before all was finished ms')
   await network.close()
   await database.stop()
 })
 
 it('ends in order while it is starting', async () => {
-  const node = start('young')
+  const node = start('young', { LOG_LEVEL: 'info' })
   await until('the start', () => existsSync(join(folder, 'young', 'lock')))
   node.kill()
   expect(await node.exit()).toBe(0)
-  expect(node.output).toBe('')
+  expect(messages(node)).toEqual(['info stopping SIGTERM', 'info stopped ms'])
 })
 
 it('tells of a fault of its own no more than a log may know', async () => {
   const fault = "Promise.reject(Object.assign(new Error('secret' + '-a'), { name: 'DrizzleQueryError' }))"
   const program = `data:text/javascript,setInterval(() => process.listenerCount('uncaughtException') && (${fault}), 50)`
-  const settings = { PORT: '0', DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none', DATA_DIR: join(folder, 'fault') }
+  const settings = { PORT: '0', DATABASE_URL: noDatabase, DATA_DIR: join(folder, 'fault') }
   const node = new Program('--import', settings, [program, 'src/node.ts'])
   expect(await node.exit()).toBe(1)
   expect(node.output).toMatch(/"level":"error","msg":"ended by a fault of its own","err":\{"name":"DrizzleQueryError"/)
