@@ -1,6 +1,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import type { Config } from './config.ts'
 import { nodeLog } from './http/log.node.ts'
+import { activatedSocket } from './http/socket-activation.node.ts'
 import { shareMetrics } from './operation/metrics.cluster.node.ts'
 import { type StopMessage, stopWhenTold } from './signals.node.ts'
 
@@ -22,6 +23,10 @@ const endsInOrder = new Set(['SIGTERM', 'SIGINT', 'SIGHUP'])
  */
 export function supervise(config: Config): void {
   const { log, flushed } = nodeLog(config, process.stdout, { pid: process.pid })
+  const activated = activatedSocket(process.env, process.pid) !== undefined
+  // Each process takes its connections itself: what this one took for them would be lost when all stop, and the socket is
+  // to keep it for those that come next.
+  if (activated) cluster.schedulingPolicy = cluster.SCHED_NONE
   shareMetrics()
   const workers = new Set<Worker>()
   const allEnded = Promise.withResolvers<void>()
@@ -44,6 +49,8 @@ export function supervise(config: Config): void {
   /** Why, now that a process has ended, no other is started; undefined where one is. */
   function reasonToEnd(inOrder: boolean): string | undefined {
     if ((!started && !inOrder) || inVain >= attempts) return 'processes die as they start'
+    // Node closes it with the last that has it.
+    if (activated && workers.size === 0) return 'no process has the socket of systemd any more'
     return undefined
   }
 

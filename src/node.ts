@@ -19,6 +19,7 @@ import { drainable } from './http/drain.node.ts'
 import { nodeLog } from './http/log.node.ts'
 import { answerRequests } from './http/raw.node.ts'
 import { senderBehind } from './http/sender.ts'
+import { activatedSocket } from './http/socket-activation.node.ts'
 import { packageAssets } from './openapi/assets.node.ts'
 import { nodeMetrics } from './operation/metrics.node.ts'
 import { collected } from './reports/files.node.ts'
@@ -119,7 +120,8 @@ async function start(config: Config, worker?: Worker) {
     senderOf: senderBehind(config.TRUST_PROXY),
     fetch: (request, sender) => app.fetch(request, { ...env, ...sender, draining: connections.draining }),
   })
-  server.listen(config.PORT, config.HOST)
+  const fd = activatedSocket(process.env, worker ? process.ppid : process.pid)
+  server.listen(fd === undefined ? { port: config.PORT, host: config.HOST } : { fd })
   await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
     throw error.code === 'EADDRINUSE'
       ? new ConfigError(`Port ${config.PORT} of ${config.HOST} is taken: stop what uses it, or set PORT.`)
@@ -135,11 +137,13 @@ async function start(config: Config, worker?: Worker) {
     await database.stop()
   }
 
-  const address = server.address()
-  const port = typeof address === 'object' && address ? address.port : config.PORT
-  if (config.NODE_ENV === 'production') log.info({ msg: 'listening', host: config.HOST, port })
+  const listening = server.address()
+  if (typeof listening !== 'object' || !listening)
+    throw new ConfigError('The socket that systemd handed over is not of TCP.')
+  const { address: host, port } = listening
+  if (config.NODE_ENV === 'production') log.info({ msg: 'listening', host, port })
   else if (worker === undefined || worker.id === 1) {
-    const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`
+    const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
     say(`The hospital API is at ${url}, its guide in README.md.`)
     if (database.embedded)
       say(`Its data is in ${config.DATA_DIR}, in an embedded PostgreSQL for trying out and developing: ${database.url}`)

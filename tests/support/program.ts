@@ -18,9 +18,17 @@ export class Program {
   /** All that it has printed. */
   output = ''
 
-  constructor(script: string, settings: Settings, args: string[] = [], input?: string) {
+  /** `socket` is the descriptor of a listening socket that it is handed, as systemd does (sd_listen_fds(3)). */
+  constructor(script: string, settings: Settings, args: string[] = [], input?: string, socket?: number) {
     const { PATH = '', HOME = '' } = process.env
-    this.#child = spawn('node_modules/.bin/node', [script, ...args], { env: { PATH, HOME, ...uncounted, ...settings } })
+    const env = { PATH, HOME, ...uncounted, ...settings }
+    const command = ['node_modules/.bin/node', script, ...args]
+    // A process learns its own number only once it runs.
+    const activated = ['-c', 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"', 'sh', ...command]
+    this.#child =
+      socket === undefined
+        ? spawn('node_modules/.bin/node', [script, ...args], { env })
+        : spawn('sh', activated, { env, stdio: ['pipe', 'pipe', 'pipe', socket] })
     this.#ended = once(this.#child, 'close')
     for (const stream of [this.#child.stdout, this.#child.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => {
@@ -111,13 +119,14 @@ export async function send(
   return answer
 }
 
-/** Starts the API as in production, on the database at `database`; `more` are settings beside those that it needs. */
-export async function startNode(database: string, folder: string, more: Settings = {}) {
+/**
+ * Starts the API as in production, on the database at `database`; `more` are settings beside those that it needs, `socket`
+ * is what it is handed to listen on.
+ */
+export async function startNode(database: string, folder: string, more: Settings = {}, socket?: number) {
   const needed = { NODE_ENV: 'production', JWT_SECRET: secret, REPORTS_DIR: join(folder, 'reports'), PORT: '0' }
-  const program = new Program('--import', { ...needed, DATABASE_URL: database, ...more }, [
-    './src/preload.ts',
-    'src/node.ts',
-  ])
+  const settings = { ...needed, DATABASE_URL: database, ...more }
+  const program = new Program('--import', settings, ['./src/preload.ts', 'src/node.ts'], undefined, socket)
   const [, port] = /(\d+)/.exec(await program.said(/(?<=port\W+)\d+/)) ?? []
   /** Tells it to stop and gives its exit code. */
   const stop = () => {
