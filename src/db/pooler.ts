@@ -1,5 +1,8 @@
+import { setTimeout } from 'node:timers/promises'
 import postgres from 'postgres'
 
+/** How long the connection is kept busy at most, in ms: where there is but one for all, nobody else is served meanwhile. */
+const busyTimeoutMs = 500
 /** Seconds until a connection that cannot be made is given up. */
 const connectTimeoutSeconds = 5
 const attempts = 10
@@ -18,17 +21,22 @@ export async function losesPreparedStatements(url: string): Promise<boolean> {
   }
   const [one, other] = [postgres(url, { ...settings, debug }), postgres(url, settings)]
   const run = () => one.unsafe('select $1::int', [1], { prepare: true })
-  const isLost = () =>
-    other.begin(async (busy) => {
+  let alone = false
+  const isLost = async () => {
+    let again: Promise<unknown> = Promise.resolve()
+    await other.begin(async (busy) => {
       await busy.unsafe('select 1')
       sent = 0
-      await run()
-      return sent > 1
+      again = run()
+      alone = await Promise.race([again.then(() => false), setTimeout(busyTimeoutMs, true)])
     })
+    await again
+    return !alone && sent > 1
+  }
   try {
     await run()
     // Beside other clients it is chance which connection is free.
-    for (let tried = 0; tried < attempts; tried += 1) if (await isLost()) return true
+    for (let tried = 0; tried < attempts && !alone; tried += 1) if (await isLost()) return true
     return false
   } finally {
     await Promise.all([one.end({ timeout: 1 }), other.end({ timeout: 1 })])
