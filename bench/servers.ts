@@ -51,6 +51,7 @@ const secret = randomBytes(32).toString('base64url')
 export const unlimited = {
   REQUESTS_PER_ACCOUNT_MIN: '1000000000',
   REQUESTS_PER_ADDRESS_MIN: '1000000000',
+  SESSIONS_PER_ACCOUNT: '0',
 }
 
 /** Its environment: production, everything on, and nothing of this process's own. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { app } from '../src/app.ts'
 import { type Answer, doctor, type Person, password, patient, world } from './support/api.ts'
 
-const { api, admin: root } = await world()
+const { api, admin: root } = await world({ PATIENTS_PER_ACCOUNT_DAY: '0' })
 
 const absent = '01890000-0000-7000-8000-000000000000'
 

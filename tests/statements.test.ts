@@ -61,7 +61,7 @@ const table: [route: string, statements: number, request?: Request][] = [
   ['GET /docs/swagger-ui-bundle.js', 0],
 
   ['POST /api/auth/register', 2, { body: account }],
-  ['POST /api/auth/login', 3, { body: async () => ({ email: (await someone()).email, password }) }],
+  ['POST /api/auth/login', 4, { body: async () => ({ email: (await someone()).email, password }) }],
   ['POST /api/auth/refresh', 1, { body: async () => ({ refresh: (await someone()).refresh }) }],
   ['POST /api/auth/logout', 1, { by: someone }],
   ['POST /api/auth/reset', 9, { body: async () => ({ token: await resetToken(), newPassword: `${password}!` }) }],

@@ -1,21 +1,46 @@
-import type { Config } from '../config.ts'
+import { type Config, defaultOf } from '../config.ts'
 import type { Asked } from '../env.ts'
 import { Problem } from '../http/problem.ts'
 import type { RateLimitName } from './rate-limits.ts'
 
 /** What each limit of use counts, by its setting. Whoever reaches one is told in these words, and so is the OpenAPI document. */
-export const limits = {
+const limits = {
   REQUESTS_PER_ACCOUNT_MIN: 'requests a minute of one account',
   REQUESTS_PER_ADDRESS_MIN: 'requests a minute without a valid access token from one address',
+  UPLOADS_PER_ACCOUNT_DAY: 'reports uploaded a day by one account',
+  UPLOAD_MIB_PER_ACCOUNT_DAY: 'MiB uploaded a day by one account',
+  PATIENTS_PER_ACCOUNT_DAY: 'patients added a day by one account of role patient',
+  SESSIONS_PER_ACCOUNT: 'sessions of one account, of which a further sign-in ends the oldest',
+  CALENDAR_FEEDS_PER_ACCOUNT: 'calendar feeds of one account, of doctors and of patients each',
 } as const satisfies Partial<Record<keyof Config, string>>
 
 export type LimitName = keyof typeof limits
-export const limitNames: readonly LimitName[] = ['REQUESTS_PER_ACCOUNT_MIN', 'REQUESTS_PER_ADDRESS_MIN']
+const isLimit = (name: string): name is LimitName => name in limits
+export const limitNames = Object.keys(limits).filter(isLimit)
 
-/** The refusal of what is beyond a limit until so many seconds have passed. */
-export const beyondLimit = (config: Config, name: LimitName, seconds: number): Problem =>
+/** A limit as it is by default, and its setting, in Markdown. */
+export const describeLimit = (name: LimitName): string => `${defaultOf(name)} ${limits[name]} (\`${name}\`)`
+
+/** So many seconds in words. */
+const inWords = (seconds: number): string => {
+  const [count, unit] =
+    seconds < 120
+      ? [seconds, 'second']
+      : seconds < 7200
+        ? [Math.ceil(seconds / 60), 'minute']
+        : [Math.ceil(seconds / 3600), 'hour']
+  return `${count} ${unit}${count === 1 ? '' : 's'}`
+}
+
+/** The refusal of what is beyond a limit until so many seconds have passed, or something else is done. */
+export const beyondLimit = (
+  config: Config,
+  name: LimitName,
+  seconds: number,
+  remedy = `Try again in ${inWords(seconds)}.`,
+): Problem =>
   new Problem('too-many-requests', {
-    detail: `The limit is ${config[name]} ${limits[name]}. Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}.`,
+    detail: `The limit is ${config[name]} ${limits[name]}. ${remedy}`,
     headers: { 'Retry-After': String(seconds) },
   })
 

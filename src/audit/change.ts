@@ -1,6 +1,7 @@
 import { and, eq, getTableName, type SQL, sql, type WithSubquery } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import type { Caller } from '../access/can.ts'
+import { countUse, type DailyLimit, isCountedUse } from '../access/daily-limits.ts'
 import type { Db } from '../db/client.ts'
 import type { IdColumn } from '../db/columns.ts'
 import { prepared } from '../db/prepared.ts'
@@ -41,11 +42,23 @@ export function recorded<Shown extends Columns, Shape extends Record<string, unk
   const etag = etagOf(table)
   const written = { shown, kept: { id: table.id, etag } }
 
-  const inserting = prepared((db: Db) => {
-    const after = db.$with(name, {}).as(insertInto(table))
+  const inserting = prepared((db: Db, { counted }: { counted: boolean }) => {
+    const counting = counted ? [countUse(db, { candidate: sql`(select) as candidate`, bytes: sql`0` })] : []
+    const after = db.$with(name, {}).as(insertInto(table, counted ? isCountedUse : undefined))
     const recording = trail(db, { ...about, rows: row, changes: 'created' })
-    return preparedJson(db, 'insert', written, (selected) => db.with(after, recording).select(selected).from(table))
+    const parts = [...counting, after, recording]
+    return preparedJson(db, 'insert', written, (selected) =>
+      db
+        .with(...parts)
+        .select(selected)
+        .from(table),
+    )
   })
+  const insert = async (db: Db, caller: Caller, values: Record<string, unknown>, limit?: DailyLimit) => {
+    const parameters = { ...signed(caller, 201), ...limit, row: rowOf(table, values) }
+    const [inserted] = await inserting(db, { counted: limit !== undefined }).execute(parameters)
+    return inserted
+  }
   const updating = prepared((db: Db, shape: Shape) => {
     const rows = sql`select * from ${table} where ${and(eq(table.id, sql.placeholder('id')), changeable(shape), matching(etag))} for no key update`
     const before = db.$with('before', {}).as(rows)
@@ -62,10 +75,12 @@ export function recorded<Shown extends Columns, Shape extends Record<string, unk
   return {
     /** The new row. `values` has every field of it but those that PostgreSQL fills in. */
     async insert(db: Db, caller: Caller, values: Record<string, unknown>) {
-      const [inserted] = await inserting(db, {}).execute({ ...signed(caller, 201), row: rowOf(table, values) })
+      const inserted = await insert(db, caller, values)
       if (!inserted) throw new Error('an insert returned no row')
       return inserted
     },
+    /** The new row, which counts as one use of `limit`, or undefined where that is reached. */
+    insertWithin: insert,
     /** The changed row, or undefined where `shape` lets the caller change none of this id. What `values` lacks stays. */
     async update(db: Db, caller: Caller, shape: Shape, id: string, values: Record<string, unknown>, status = 200) {
       const rows = await updating(db, shape).execute({ ...signed(caller, status), id, row: rowOf(table, values) })

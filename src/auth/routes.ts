@@ -8,7 +8,7 @@ import { bearer, unauthorized } from './authenticate.ts'
 import { decoy, outdated, passwordFaults } from './passwords.ts'
 import { findCredentials, register, rehash, rotate, signIn } from './queries.ts'
 import { Login, Logout, Refresh, Register, SignedIn, Tokens } from './schema.ts'
-import { endSessions } from './session-queries.ts'
+import { endOldestSessions, endSessions } from './session-queries.ts'
 import { count, registrationBuckets, signInBuckets } from './throttle.ts'
 import { generationOf, type SessionRow, tokenPair, verifyToken } from './tokens.ts'
 
@@ -19,6 +19,14 @@ const refused = (c: Asked, userId: string | null) => {
   c.env.metrics.loginFailed()
   c.env.audit.add({ ...sender(c), userId, role: null, action: 'auth.login_failed', resource: 'auth', status: 401 })
   return unauthorized('The e-mail address or the password is not right.')
+}
+
+/** Ends the account's oldest sessions where a sign-in has made them more than it may have. */
+async function endOldest(c: Asked, userId: string): Promise<void> {
+  const { config, db, sessions } = c.env
+  if (config.SESSIONS_PER_ACCOUNT === 0) return
+  const ended = await endOldestSessions(db, sender(c), userId, config.SESSIONS_PER_ACCOUNT)
+  for (const session of ended) sessions.forget({ session })
 }
 
 /** Getting, renewing and giving back tokens. */
@@ -51,6 +59,7 @@ export const authRoutes = new Hono<App>()
       id: 'login',
       summary: 'Sign in',
       answers: plain(SignedIn),
+      limits: ['SESSIONS_PER_ACCOUNT'],
       problems: ['unauthorized', 'too-many-requests'],
     }),
     valid('json', Login),
@@ -67,7 +76,8 @@ export const authRoutes = new Hono<App>()
       if (!signedIn) throw refused(c, account.id)
       if (outdated(account.passwordHash))
         await rehash(db, account.id, account.passwordHash, await passwords.hash(password))
-      return c.json({ user: signedIn.user, ...(await pairFor(c, signedIn.session)) }, 200)
+      const [pair] = await Promise.all([pairFor(c, signedIn.session), endOldest(c, account.id)])
+      return c.json({ user: signedIn.user, ...pair }, 200)
     },
   )
   .post(

@@ -1,4 +1,4 @@
-import { and, eq, gt, isNull, sql } from 'drizzle-orm'
+import { and, eq, gt, isNull, type SQL, sql } from 'drizzle-orm'
 import type { Caller } from '../access/can.ts'
 import { type Actor, sent, trail } from '../audit/record.ts'
 import type { Db } from '../db/client.ts'
@@ -30,22 +30,38 @@ const sessionPages = pages({
 /** The caller's sessions that have not ended. */
 export const listSessions = (db: Db, caller: Caller) => sessionPages(db, {}, { me: caller.id, current: caller.session })
 
-type Which = { one: boolean; owned: boolean }
+/** Which of the live sessions: one, those of an account, those of an account beyond so many. */
+type Which = 'one' | 'oneOfAccount' | 'allOfAccount' | 'oldestOfAccount'
 
-const ending = prepared((db: Db, { one, owned }: Which) => {
+const ofAccount = eq(sessions.userId, placeholder('userId'))
+const conditions: Record<Which, SQL | undefined> = {
+  one: eq(sessions.id, placeholder('session')),
+  oneOfAccount: and(eq(sessions.id, placeholder('session')), ofAccount),
+  allOfAccount: ofAccount,
+  oldestOfAccount: sql`${sessions.id} in (select ${sessions.id} from ${sessions} where ${and(ofAccount, live)}
+    order by ${sessions.createdAt} desc, ${sessions.id} desc offset ${placeholder('kept')}::int)`,
+}
+
+const ending = prepared((db: Db, { which }: { which: Which }) => {
+  // Locked in one order, so that statements that end the same sessions never wait for each other.
+  const locked = db
+    .$with('locked', {})
+    .as(
+      sql`select ${sessions.id} from ${sessions} where ${and(conditions[which], live)} order by ${sessions.id} for no key update`,
+    )
   const ended = db.$with('sessions', {}).as(sql`update ${sessions} set revoked_at = now()
-    from ${users} where ${and(eq(users.id, sessions.userId), one ? eq(sessions.id, placeholder('session')) : undefined, owned ? eq(sessions.userId, placeholder('userId')) : undefined, live)} returning ${sessions}.*, ${users.role}`)
+    from locked, ${users} where ${and(sql`locked.id = ${sessions.id}`, eq(users.id, sessions.userId), live)} returning ${sessions}.*, ${users.role}`)
   const recording = trail(db, {
     resource: 'auth',
     changes: 'changed',
     // One request, one row, however many sessions it ended.
-    rows: sql`(select * from ${sessions} limit 1) as ${sessions}`,
-    resourceId: one ? sessions.id : sql`null::uuid`,
+    rows: sql`(select * from ${sessions} order by ${sessions.createdAt} limit 1) as ${sessions}`,
+    resourceId: which === 'allOfAccount' ? sql`null::uuid` : sessions.id,
     userId: sessions.userId,
     role: sql`role`,
     action: sql`'auth.logout'`,
   })
-  return db.with(ended, recording).select({ id: sessions.id }).from(sessions).prepare('sessions_end')
+  return db.with(locked, ended, recording).select({ id: sessions.id }).from(sessions).prepare('sessions_end')
 })
 
 type Sender = Pick<Actor, 'ip' | 'userAgent' | 'requestId'>
@@ -60,10 +76,16 @@ export async function endSessions(
   { session, userId }: { session?: string; userId?: string },
 ): Promise<string[]> {
   if (session === undefined && userId === undefined) return []
-  const ended = await ending(db, { one: session !== undefined, owned: userId !== undefined }).execute({
-    ...sent(sender, 204),
-    session,
-    userId,
-  })
+  const which = session === undefined ? 'allOfAccount' : userId === undefined ? 'one' : 'oneOfAccount'
+  const ended = await ending(db, { which }).execute({ ...sent(sender, 204), session, userId })
+  return ended.map(({ id }) => id)
+}
+
+/**
+ * Ends the account's oldest live sessions until `kept` are left, and says which those were. A statement of its own, after
+ * the one that begins a session, so that the last of many at once sees all of them. Its row of the trail names the oldest.
+ */
+export async function endOldestSessions(db: Db, sender: Sender, userId: string, kept: number): Promise<string[]> {
+  const ended = await ending(db, { which: 'oldestOfAccount' }).execute({ ...sent(sender, 200), userId, kept })
   return ended.map(({ id }) => id)
 }

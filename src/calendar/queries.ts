@@ -1,6 +1,7 @@
 import { and, asc, eq, sql } from 'drizzle-orm'
 import type { Caller } from '../access/can.ts'
 import { seesDoctor } from '../access/doctor.ts'
+import { beyondLimit } from '../access/limits.ts'
 import { seesPatient } from '../access/patient.ts'
 import { permissionOf, type Reach } from '../access/permissions.ts'
 import { live, permitted, visible, visibleAppointment } from '../access/scope.ts'
@@ -8,7 +9,8 @@ import { appointments } from '../appointments/schema.ts'
 import { removing } from '../audit/change.ts'
 import { signed, trail } from '../audit/record.ts'
 import { users } from '../auth/schema.ts'
-import type { Db } from '../db/client.ts'
+import type { Config } from '../config.ts'
+import type { Db, Pool } from '../db/client.ts'
 import { prepared } from '../db/prepared.ts'
 import { matching } from '../db/write.ts'
 import { preparedJson } from '../db/written.ts'
@@ -26,24 +28,31 @@ const sides = {
   patient: { table: patients, of: feeds.patientId, sees: seesPatient },
 }
 
+/** The doctors or patients that what is asked for reaches. */
+const within = ({ side, reach }: Scope) =>
+  and(live(sides[side].table), side === 'patient' ? visible(reach) : undefined, permitted(reach))
+
 /** The doctor or patient `id`, where what is asked for reaches them. */
-const reached = ({ side, reach }: Scope) =>
-  and(
-    eq(sides[side].table.id, placeholder('id')),
-    live(sides[side].table),
-    side === 'patient' ? visible(reach) : undefined,
-    permitted(reach),
-  ) ?? sql`false`
+const reached = (scope: Scope) => and(eq(sides[scope.side].table.id, placeholder('id')), within(scope)) ?? sql`false`
+
+const own = (side: Side) => and(eq(feeds.userId, placeholder('me')), eq(sides[side].of, placeholder('id')))
+
+/** The caller has this feed already, or not yet as many of that side as they may. Those that show nothing any more do not count. */
+const isWithinLimit = (scope: Scope) => {
+  const { table, of } = sides[scope.side]
+  return sql`(exists (select from ${feeds} where ${own(scope.side)}) or ${placeholder('maxFeeds')}::int > (
+    select count(*) from ${feeds} join ${table} on ${eq(table.id, of)} where ${and(eq(feeds.userId, placeholder('me')), within(scope))}))`
+}
 
 /** A feed never changes: it is its own version. */
 const etag = sql<string>`${feeds.id}::text`
 const told = { doctorId: feeds.doctorId, patientId: feeds.patientId }
 
-const making = prepared((db: Db, scope: Scope) => {
+const making = prepared((db: Db, { limited, ...scope }: Scope & { limited: boolean }) => {
   const { table, of } = sides[scope.side]
   const column = sql.identifier(of.name)
   const made = db.$with('feeds', {}).as(sql`insert into ${feeds} (id, user_id, ${column}, token_hash)
-    select ${placeholder('feed')}::uuid, ${placeholder('me')}::uuid, ${table.id}, ${placeholder('tokenHash')} from ${table} where ${reached(scope)}
+    select ${placeholder('feed')}::uuid, ${placeholder('me')}::uuid, ${table.id}, ${placeholder('tokenHash')} from ${table} where ${and(reached(scope), limited ? isWithinLimit(scope) : undefined)}
     on conflict (user_id, ${column}) do update set id = excluded.id, token_hash = excluded.token_hash, created_at = excluded.created_at returning *`)
   const recording = trail(db, {
     resource: 'feed',
@@ -67,16 +76,33 @@ export async function isReached(db: Db, caller: Caller, side: Side, id: string):
   return sight === 'permitted'
 }
 
-/** The caller's one feed of the doctor or patient, in place of an earlier one, whose URL ends. @throws {Problem} 404, 403 */
-export async function makeFeed(db: Db, caller: Caller, side: Side, id: string, tokenHash: string) {
-  const parameters = { ...signed(caller, 201), id, feed: newId(), tokenHash }
-  const [feed] = await making(db, { side, reach: caller.reach }).execute(parameters)
-  if (feed) return feed
-  await isReached(db, caller, side, id)
-  throw new Problem('forbidden')
-}
+const locking = prepared((db: Db) =>
+  db
+    .select({ locked: sql<boolean>`true` })
+    .from(sql`pg_advisory_xact_lock(hashtextextended(${placeholder('feeds')}, 0))`)
+    .prepare('feeds_lock'),
+)
 
-const own = (side: Side) => and(eq(feeds.userId, placeholder('me')), eq(sides[side].of, placeholder('id')))
+/**
+ * The caller's one feed of the doctor or patient, in place of an earlier one, whose URL ends.
+ * @throws {Problem} 404, 403, 429 where they have as many feeds of that side as they may
+ */
+export async function makeFeed(db: Pool, config: Config, caller: Caller, side: Side, id: string, tokenHash: string) {
+  const maxFeeds = caller.role === 'admin' ? 0 : config.CALENDAR_FEEDS_PER_ACCOUNT
+  const parameters = { ...signed(caller, 201), id, feed: newId(), tokenHash, maxFeeds }
+  const make = async (db: Db) => {
+    const [feed] = await making(db, { side, reach: caller.reach, limited: maxFeeds > 0 }).execute(parameters)
+    return feed
+  }
+  const makeAlone = (tx: Db) =>
+    // Sent together, run one after the other: what is counted is counted under the lock.
+    Promise.all([locking(tx, {}).execute({ feeds: `feeds ${side} ${caller.id}` }), make(tx)])
+  const feed = maxFeeds > 0 ? (await db.transaction(makeAlone))[1] : await make(db)
+  if (feed) return feed
+  if (!(await isReached(db, caller, side, id))) throw new Problem('forbidden')
+  const remedy = `End one first, with DELETE /api/${side}s/{id}/calendar-feed.`
+  throw beyondLimit(config, 'CALENDAR_FEEDS_PER_ACCOUNT', 3600, remedy)
+}
 
 const oneFeed = prepared((db: Db, scope: Scope) =>
   preparedJson(db, 'feed', { shown: shownFeed, kept: { id: feeds.id, etag } }, (fields) =>

@@ -25,7 +25,7 @@ const hasFeed = (side: Side) => (c: OfOne) => findFeed(c.env.db, c.get('caller')
  */
 async function answerNew(c: Context<Guarded>, side: Side, id: string) {
   const token = randomBytes(32).toString('base64url')
-  const { etag, ...feed } = await makeFeed(c.env.db, c.get('caller'), side, id, hashOf(token))
+  const { etag, ...feed } = await makeFeed(c.env.db, c.env.config, c.get('caller'), side, id, hashOf(token))
   const path = `/api/${side}s/${id}`
   const headers = { ETag: `"${etag}"`, Location: `${path}/calendar-feed` }
   return c.json({ ...feed, url: `${path}/calendar.ics?token=${token}` }, 201, headers)
@@ -93,6 +93,7 @@ export const calendarRoutes = new Hono()
       summary: 'Make a URL to subscribe to a doctor’s calendar',
       description: 'In place of an earlier one, whose URL ends. The new URL is told once.',
       answers: created(NewFeed, { keyed: false }),
+      limits: ['CALENDAR_FEEDS_PER_ACCOUNT'],
     }),
     valid('param', ById),
     noQuery(sees('doctor')),
@@ -144,6 +145,7 @@ export const calendarRoutes = new Hono()
       summary: 'Make a URL to subscribe to a patient’s calendar',
       description: 'In place of an earlier one, whose URL ends. The new URL is told once.',
       answers: created(NewFeed, { keyed: false }),
+      limits: ['CALENDAR_FEEDS_PER_ACCOUNT'],
     }),
     valid('param', ById),
     noQuery(sees('patient')),

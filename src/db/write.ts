@@ -38,11 +38,11 @@ export function columnsOf(table: PgTable, values: Record<string, unknown>): Reco
 export const rowOf = (table: PgTable, values: Record<string, unknown>): string =>
   JSON.stringify(columnsOf(table, values))
 
-/** Inserts the parameter `row`, made by {@link rowOf}; what PostgreSQL fills in itself is not taken from it. */
-export const insertInto = (table: PgTable): SQL => {
+/** Inserts the parameter `row`, made by {@link rowOf}, where `when` says so; what PostgreSQL fills in itself is not taken from it. */
+export const insertInto = (table: PgTable, when?: SQL): SQL => {
   const columns = namesOf(table, (column) => !column.hasDefault)
   return sql`insert into ${table} (${columns})
-    select ${columns} from json_populate_record(null::${table}, ${sql.placeholder('row')}::json) returning *`
+    select ${columns} from json_populate_record(null::${table}, ${sql.placeholder('row')}::json) ${when && sql`where ${when}`} returning *`
 }
 
 const fixed = new Set(['id', 'created_at', 'updated_at', 'version'])

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import type { LimitName } from '../access/limits.ts'
 import type { ProblemType } from './problem.ts'
 
 /** What a route answers when all goes well; the OpenAPI document and the negotiation of types both go by it. */
@@ -36,6 +37,8 @@ export type About = {
   or?: Answer
   /** What it can be refused for, beside what its guard and its validators refuse. */
   problems?: readonly ProblemType[]
+  /** The limits of use that it is held to, beside those of all requests. */
+  limits?: readonly LimitName[]
   /** The fields of a form, where the body is one. Its `file` is bytes. */
   form?: z.ZodType
 }

@@ -7,7 +7,7 @@ import type { Db } from '../db/client.ts'
 import type { Written } from '../db/written.ts'
 import { answerCreated } from '../http/etag.ts'
 import { invalid, Problem } from '../http/problem.ts'
-import { claimKey, keepAnswer } from './queries.ts'
+import { type Claim, claimKey, findAnswer, keepAnswer } from './queries.ts'
 
 type Made<Row> = Written<Row, { id: string; etag: string }>
 
@@ -32,6 +32,20 @@ function keyOf(req: HonoRequest): string | undefined {
   throw invalid('Idempotency-Key', 'must be 1 to 255 visible ASCII characters', 'invalid_format')
 }
 
+/** What the request's key stands for, where it brings one. An id in the path may be in upper case. @throws {Problem} 400 */
+function claimOf(c: Context<Guarded>): Claim | undefined {
+  const key = keyOf(c.req)
+  return key === undefined
+    ? undefined
+    : { userId: c.get('caller').id, method: c.req.method, path: c.req.path.toLowerCase(), key }
+}
+
+/** Whether the request may be one that was answered already, which makes nothing. @throws {Problem} 400 on the key */
+export async function isRepeated(c: Context<Guarded>): Promise<boolean> {
+  const claim = claimOf(c)
+  return claim !== undefined && (await findAnswer(c.env.db, claim)) !== undefined
+}
+
 /**
  * Answers a create: 201 with the record. Where the request brings an Idempotency-Key, its answer is kept in the
  * transaction that makes the record, and given again for a day to whoever sends the same request with the same key.
@@ -40,14 +54,12 @@ function keyOf(req: HonoRequest): string | undefined {
  */
 export async function once<Row>(c: Context<Guarded>, creation: Creation<Row>) {
   const { at, create } = creation
-  const key = keyOf(c.req)
-  if (key === undefined) return answerCreated(c, at, await create(c.env.db))
+  const claim = claimOf(c)
+  if (claim === undefined) return answerCreated(c, at, await create(c.env.db))
 
   const [requestHash = '', ...earlier] = c.env.keys.requests.map((secret) =>
     createHmac('sha256', secret).update(JSON.stringify(creation.request)).digest('base64url'),
   )
-  // An id in the path may be in upper case.
-  const claim = { userId: c.get('caller').id, method: c.req.method, path: c.req.path.toLowerCase(), key }
   const { kept, made } = await c.env.db.transaction(async (tx) => {
     const kept = await claimKey(tx, claim)
     if (kept) return { kept }

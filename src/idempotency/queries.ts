@@ -39,6 +39,12 @@ const finding = prepared((db: Db) =>
     .prepare('idempotency_find'),
 )
 
+/** The answer that is kept under a key, if any. */
+export async function findAnswer(db: Db, claim: Claim) {
+  const [kept] = await finding(db, {}).execute(claim)
+  return kept
+}
+
 /**
  * Holds a key until the end of the transaction, however that ends, and gives the answer that is kept under it, if any.
  * @throws {Problem} 409 where another transaction holds it
@@ -46,9 +52,9 @@ const finding = prepared((db: Db) =>
 export async function claimKey(tx: Db, claim: Claim) {
   const { userId, method, path, key } = claim
   // Sent together, run one after the other: what is found is found under the lock.
-  const [[lock], [kept]] = await Promise.all([
+  const [[lock], kept] = await Promise.all([
     locking(tx, {}).execute({ claim: [userId, method, path, key].join(' ') }),
-    finding(tx, {}).execute(claim),
+    findAnswer(tx, claim),
   ])
   if (!lock?.mine) throw new Problem('idempotency-in-progress', { headers: { 'Retry-After': '1' } })
   return kept

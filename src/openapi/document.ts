@@ -1,7 +1,6 @@
 import manifest from '../../package.json' with { type: 'json' }
 import { type Guard, guard } from '../access/can.ts'
-import { limitNames, limits } from '../access/limits.ts'
-import { defaultOf } from '../config.ts'
+import { describeLimit, limitNames } from '../access/limits.ts'
 import { about, type Taken, taken } from '../http/about.ts'
 import { problems } from '../http/problem.ts'
 import { operationOf, type Route } from './operation.ts'
@@ -112,7 +111,7 @@ names every field at fault. An unknown field or parameter is a 400. **Versions**
 **Limits**: beyond one the answer is a 429, \`detail\` says which it was and \`Retry-After\` when to try again. Each is a
 setting of whoever runs this, 0 for none; by default:
 
-${limitNames.map((name) => `- ${defaultOf(name)} ${limits[name]} (\`${name}\`)`).join('\n')}
+${limitNames.map((name) => `- ${describeLimit(name)}`).join('\n')}
 
 Requests to \`/api/auth\`, where failures are counted instead, and those of monitors are not counted.
 

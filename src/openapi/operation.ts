@@ -1,4 +1,4 @@
-import { isCounted } from '../access/limits.ts'
+import { describeLimit, isCounted } from '../access/limits.ts'
 import type { PermissionName, Reach, Role } from '../access/permissions.ts'
 import { permissionOf, roles } from '../access/permissions.ts'
 import { type About, type Answer, isJson, type Taken } from '../http/about.ts'
@@ -108,7 +108,7 @@ function refusals({ method, path, permission, about, taken }: Route): ProblemTyp
   const targets = new Set(taken.map(({ target }) => target))
   const some: [boolean, ProblemType[]][] = [
     [targets.has('query') || targets.has('json'), ['bad-request']],
-    [isCounted(path), ['too-many-requests']],
+    [isCounted(path) || about.limits !== undefined, ['too-many-requests']],
     [permission !== 'anyone', ['unauthorized']],
     [permission !== 'anyone' && roles.some((role) => narrow.has(permissionOf(permission)[role])), ['forbidden']],
     [targets.has('param'), ['not-found']],
@@ -182,6 +182,10 @@ function whoMay(permission: Route['permission']): string {
   return each.join(' ')
 }
 
+/** What it is held to beside what all requests are, in a sentence. */
+const heldTo = ({ limits }: About): string | undefined =>
+  limits && `At most, by default: ${limits.map(describeLimit).join(', ')}.`
+
 /** The query as parameters, one by one. */
 function queryParameters(taken: Taken[], schemas: Schemas): object[] {
   return taken.flatMap(({ target, schema }) => {
@@ -244,7 +248,7 @@ export function operationOf(route: Route, schemas: Schemas, kept: Record<string,
   return {
     operationId: about.id,
     summary: about.summary,
-    description: [about.description, whoMay(permission)].filter(Boolean).join('\n\n'),
+    description: [about.description, heldTo(about), whoMay(permission)].filter(Boolean).join('\n\n'),
     tags: [tagOf(route)],
     security: permission === 'anyone' ? [] : [{ bearer: [] }],
     parameters: parameters(route, schemas),

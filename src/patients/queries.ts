@@ -1,11 +1,14 @@
 import { and, count, eq, isNotNull, or, sql } from 'drizzle-orm'
 import type { z } from 'zod'
 import type { Caller } from '../access/can.ts'
+import { dailyLimit, refusalOfUse } from '../access/daily-limits.ts'
+import { beyondLimit } from '../access/limits.ts'
 import { needPatient } from '../access/patient.ts'
 import type { Reach } from '../access/permissions.ts'
 import { listed, live, permitted, visible } from '../access/scope.ts'
 import { recorded } from '../audit/change.ts'
 import { users } from '../auth/schema.ts'
+import type { Config } from '../config.ts'
 import type { Db } from '../db/client.ts'
 import { pages, preparedPage } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
@@ -119,12 +122,28 @@ async function checkLink(db: Db, caller: Caller, userId: string | null | undefin
   if (!account) throw invalid('userId', 'must be an account of role patient')
 }
 
-/** @throws {Problem} 400 and 403 over `self` and `userId`, 409 where the account has a patient already */
-export async function createPatient(db: Db, caller: Caller, { self, ...values }: z.output<typeof NewPatient>) {
+/**
+ * @throws {Problem} 400 and 403 over `self` and `userId`, 409 where the account has a patient already, 429 where it has
+ * added as many as it may in a day
+ */
+export async function createPatient(
+  db: Db,
+  config: Config,
+  caller: Caller,
+  { self, ...values }: z.output<typeof NewPatient>,
+) {
   await checkLink(db, caller, values.userId)
   if (self && caller.role !== 'patient') throw invalid('self', 'is for accounts of role patient')
   const userId = self ? caller.id : (values.userId ?? null)
-  return records.insert(db, caller, { ...values, userId, id: newId(), createdBy: caller.id })
+  const row = { ...values, userId, id: newId(), createdBy: caller.id }
+  const limit = dailyLimit(config, caller.role, 'patients')
+  if (!limit) return records.insert(db, caller, row)
+  const inserted = await records.insertWithin(db, caller, row, limit)
+  // That day may have ended meanwhile.
+  const refusal = async () =>
+    (await refusalOfUse(db, config, caller.id, limit)) ?? beyondLimit(config, 'PATIENTS_PER_ACCOUNT_DAY', 1)
+  if (!inserted) throw await refusal()
+  return inserted
 }
 
 /**

@@ -45,6 +45,7 @@ export const patientRoutes = new Hono()
       description: 'An account of role patient may add one patient with `self`, which links the two.',
       answers: created(Patient),
       problems: ['conflict', 'forbidden'],
+      limits: ['PATIENTS_PER_ACCOUNT_DAY'],
     }),
     valid('json', NewPatient),
     async (c) => {
@@ -52,7 +53,7 @@ export const patientRoutes = new Hono()
       return once(c, {
         at: '/api/patients',
         request,
-        create: (db) => createPatient(db, c.get('caller'), request),
+        create: (db) => createPatient(db, c.env.config, c.get('caller'), request),
         read: 'patients:get',
         see: getPatient,
         patientOf: ({ id }) => id,

@@ -1,11 +1,13 @@
 import { and, count, eq, sql } from 'drizzle-orm'
 import type { Caller } from '../access/can.ts'
+import { countUse, dailyLimit, isCountedUse, refusalOfUse } from '../access/daily-limits.ts'
 import { needPatient } from '../access/patient.ts'
 import type { Reach } from '../access/permissions.ts'
 import { live, permitted, visible } from '../access/scope.ts'
 import { appointments } from '../appointments/schema.ts'
 import { removing } from '../audit/change.ts'
 import { signed, trail } from '../audit/record.ts'
+import type { Config } from '../config.ts'
 import type { Db } from '../db/client.ts'
 import { pages, preparedPage } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
@@ -66,14 +68,17 @@ export const listReports = (db: Db, caller: Caller, patientId: string) =>
 const { patientId, appointmentId, title, kind, filename, contentType, size } = shownReport
 const told = { patientId, appointmentId, title, kind, filename, contentType, size }
 
-const inserting = prepared((db: Db, { reach }: Scope) => {
+const inserting = prepared((db: Db, { reach, counted }: Scope & { counted: boolean }) => {
   const columns = namesOf(reports, (column) => !column.hasDefault)
+  const candidate = db
+    .$with('candidate', {})
+    .as(sql`select made.* from json_populate_record(null::${reports}, ${placeholder('row')}::json) as made
+      where exists (select from ${patients} where ${patients.id} = made.patient_id and ${seen({ reach }) ?? sql`true`})
+        and (made.appointment_id is null or exists (select from ${appointments}
+          where ${appointments.id} = made.appointment_id and ${appointments.patientId} = made.patient_id))`)
+  const counting = counted ? [countUse(db, { candidate: sql`candidate`, bytes: sql`candidate.size` })] : []
   const made = db.$with('reports', {}).as(sql`insert into ${reports} (${columns})
-    select ${columns} from json_populate_record(null::${reports}, ${placeholder('row')}::json) as made
-    where exists (select from ${patients} where ${patients.id} = made.patient_id and ${seen({ reach }) ?? sql`true`})
-      and (made.appointment_id is null or exists (select from ${appointments}
-        where ${appointments.id} = made.appointment_id and ${appointments.patientId} = made.patient_id))
-    returning *`)
+    select ${columns} from candidate ${counted ? sql`where ${isCountedUse}` : undefined} returning *`)
   const recording = trail(db, {
     resource: 'report',
     fields: told,
@@ -83,19 +88,34 @@ const inserting = prepared((db: Db, { reach }: Scope) => {
     patientId: reports.patientId,
   })
   return preparedJson(db, 'report_insert', { shown: shownReport, kept: { id: reports.id, etag } }, (fields) =>
-    db.with(made, recording).select(fields).from(reports),
+    db
+      .with(candidate, ...counting, made, recording)
+      .select(fields)
+      .from(reports),
   )
 })
 
 type Values = Omit<typeof reports.$inferInsert, 'uploadedBy' | 'createdAt'>
 
-/** @throws {Problem} 404 where the patient is not seen, 400 on an appointment that is not theirs */
-export async function createReport(db: Db, caller: Caller, values: Values) {
+/**
+ * @throws {Problem} 404 where the patient is not seen, 429 where the caller has uploaded as much as they may in a day, 400
+ * on an appointment that is not the patient's
+ */
+export async function createReport(db: Db, config: Config, caller: Caller, values: Values) {
   const row = rowOf(reports, { ...values, uploadedBy: caller.id })
-  const [report] = await inserting(db, { reach: caller.reach }).execute({ ...signed(caller, 201), row })
+  const limit = dailyLimit(config, caller.role, 'uploads')
+  const shape = { reach: caller.reach, counted: limit !== undefined }
+  const [report] = await inserting(db, shape).execute({ ...signed(caller, 201), ...limit, row })
   if (report) return report
   await needPatient(db, caller, values.patientId)
-  throw invalid('appointmentId', 'is not an appointment of this patient', 'unknown')
+  const refusal = limit && (await refusalOfUse(db, config, caller.id, limit, values.size))
+  throw refusal ?? invalid('appointmentId', 'is not an appointment of this patient', 'unknown')
+}
+
+/** The refusal of any file, before it arrives, where the caller has uploaded as much as they may in a day. */
+export async function refusalOfUpload(db: Db, config: Config, caller: Caller): Promise<Problem | undefined> {
+  const limit = dailyLimit(config, caller.role, 'uploads')
+  return limit && refusalOfUse(db, config, caller.id, limit, 1)
 }
 
 const remove = removing(reports, {

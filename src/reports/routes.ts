@@ -9,8 +9,9 @@ import { answerPage, plainQuery, readPage } from '../http/page.ts'
 import { Problem } from '../http/problem.ts'
 import { rangeOf } from '../http/range.ts'
 import { noQuery, valid } from '../http/valid.ts'
+import { isRepeated } from '../idempotency/once.ts'
 import { downloadNameOf, fileTypes } from './file-types.ts'
-import { deleteReport, getReport, listReports } from './queries.ts'
+import { deleteReport, getReport, listReports, refusalOfUpload } from './queries.ts'
 import { NewReport, Report } from './schema.ts'
 import { removeFile, uploadReport } from './upload.ts'
 
@@ -42,12 +43,14 @@ export const reportRoutes = new Hono()
       answers: created(Report),
       form: NewReport,
       problems: ['bad-request', 'payload-too-large', 'unsupported-media-type', 'insufficient-storage'],
+      limits: ['UPLOADS_PER_ACCOUNT_DAY', 'UPLOAD_MIB_PER_ACCOUNT_DAY'],
     }),
     valid('param', ById),
     noQuery(seesPatient),
     async (c) => {
-      // Before the body: nothing is stored for someone who does not see the patient.
-      await seesPatient(c)
+      // Before the body: nothing is stored for someone who does not see the patient, or has uploaded enough for a day.
+      const [, refusal] = await Promise.all([seesPatient(c), refusalOfUpload(c.env.db, c.env.config, c.get('caller'))])
+      if (refusal && !(await isRepeated(c))) throw refusal
       return uploadReport(c, c.req.valid('param').id)
     },
   )

@@ -37,7 +37,8 @@ export async function uploadReport(c: Context<Guarded>, patientId: string) {
     const answer = await once(c, {
       at: '/api/reports',
       request: { ...fields, filename, sha256: content.sha256 },
-      create: (db) => createReport(db, c.get('caller'), { ...fields, ...content, id, patientId, filename }),
+      create: (db) =>
+        createReport(db, c.env.config, c.get('caller'), { ...fields, ...content, id, patientId, filename }),
       read: 'reports:get',
       see: getReport,
       patientOf: (report) => report.patientId,
