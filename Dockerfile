@@ -15,6 +15,9 @@ COPY --from=packages /app/node_modules ./node_modules
 COPY package.json ./
 COPY drizzle ./drizzle
 COPY src ./src
+# Which commit this is, for /metrics.
+ARG GIT_COMMIT=
+ENV GIT_COMMIT=$GIT_COMMIT
 VOLUME /var/lib/hospital/reports
 # The image's user `node`, by number: Kubernetes cannot tell from a name that it is not root.
 USER 1000:1000

@@ -84,6 +84,7 @@ const Settings = z.object({
   LOG_LEVEL: oneOf(['debug', 'info', 'warn', 'error', 'silent'], 'info'),
   LOG_FORMAT: optional(z.enum(['json', 'pretty'], { error: 'must be one of json, pretty' })),
   METRICS_TOKEN: optional(z.string().regex(/^[\x21-\x7e]{16,}$/, 'must be at least 16 visible ASCII characters')),
+  GIT_COMMIT: optional(z.string().regex(/^[0-9a-f]{7,64}$/i, 'must be the id of a commit')),
   OTEL_EXPORTER_OTLP_ENDPOINT: optional(z.url({ protocol: /^https?$/, error: 'must be the URL of a collector' })),
 })
 

@@ -22,6 +22,7 @@ import { senderBehind } from './http/sender.ts'
 import { activatedSocket } from './http/socket-activation.node.ts'
 import { packageAssets } from './openapi/assets.node.ts'
 import { nodeMetrics } from './operation/metrics.node.ts'
+import { readinessOf } from './operation/readiness.ts'
 import { collected } from './reports/files.node.ts'
 import { watchFiles } from './reports/files.ts'
 import { configure, openDatabase, openFiles, refuseToStart } from './setup.ts'
@@ -87,10 +88,14 @@ async function start(config: Config, worker?: Worker) {
   const tracing = config.OTEL_EXPORTER_OTLP_ENDPOINT
     ? (await import('./operation/tracing.node.ts')).startTracing(log)
     : undefined
+  const isReady = readinessOf(db)
   const metrics = nodeMetrics({
     auditBacklog: () => audit.backlog,
+    auditLost: () => audit.lost,
     passwordsWaiting: () => passwords.waiting,
     pool: () => poolOf(db),
+    ready: async () => !connections.draining && isReady(),
+    commit: config.GIT_COMMIT,
   })
   const env = {
     config,

@@ -1,10 +1,26 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import manifest from '../package.json' with { type: 'json' }
+import { close, connect } from '../src/db/client.ts'
 import { nodeMetrics } from '../src/operation/metrics.node.ts'
 import { noMetrics } from '../src/operation/metrics.ts'
-import { doctor, password, world } from './support/api.ts'
+import type { Levels } from '../src/operation/prometheus.node.ts'
+import { readinessOf } from '../src/operation/readiness.ts'
+import { doctor, password, patience, world } from './support/api.ts'
 import { sample } from './support/metrics.ts'
+import { statementsOf } from './support/statements.ts'
 
 const { api, admin } = await world()
+
+/** The figures of a process of which nothing is known. */
+const metricsOf = (levels: Partial<Levels> = {}) =>
+  nodeMetrics({
+    auditBacklog: () => 0,
+    auditLost: () => 0,
+    passwordsWaiting: () => 0,
+    ready: async () => true,
+    ...levels,
+  })
 
 const scrape = async () => (await api.send('GET', '/metrics')).text
 const counted = async (labels: string) => sample(await scrape(), `http_request_duration_seconds_count{${labels}}`)
@@ -21,7 +37,7 @@ describe('the figures', () => {
   })
 
   it('sort durations into buckets that hold the shorter ones too', async () => {
-    const metrics = nodeMetrics({ auditBacklog: () => 0, passwordsWaiting: () => 0 })
+    const metrics = metricsOf()
     for (const seconds of [0.001, 0.005, 0.2, 60]) metrics.answered('GET', '/', 200, seconds)
     const text = (await metrics.exposition?.()) ?? ''
     const labels = 'method="GET",route="/",status="200"'
@@ -49,6 +65,62 @@ describe('the figures', () => {
     expect(sample(await scrape(), 'audit_backlog_entries')).toBe(0)
   })
 
+  it('count the entries of the trail that were lost', async () => {
+    const lost = async () => sample(await scrape(), 'audit_entries_lost_total')
+    const before = await lost()
+    const entry = { action: 'patient.read', resource: 'patient', status: 200, role: null, ip: '', userAgent: null }
+    for (const userId of ['no uuid', null]) api.env.audit.add({ ...entry, requestId: crypto.randomUUID(), userId })
+    await api.env.audit.flush()
+    expect((await lost()) - before).toBe(1)
+  })
+
+  it('count faults of ours from nought', async () => {
+    const { answered, exposition } = metricsOf()
+    const errors = async () => sample((await exposition?.()) ?? '', 'http_server_errors_total')
+    expect(await errors()).toBe(0)
+    for (const status of [200, 404, 499, 500, 503, 503]) answered('GET', `/${status % 2}`, status, 0.1)
+    expect(await errors()).toBe(3)
+  })
+
+  it('tell whether requests can be sent here, with at most one question to the database in five seconds', async () => {
+    expect(sample(await scrape(), 'service_ready')).toBe(1)
+    const away = connect('postgres://nobody@127.0.0.1:1/none', { max: 1, timeout: 500 })
+    const text = (await metricsOf({ ready: readinessOf(away) }).exposition?.()) ?? ''
+    expect(sample(text, 'service_ready')).toBe(0)
+    await close(away)
+
+    const db = connect(api.env.config.DATABASE_URL ?? '', { max: 1, timeout: patience, wait: patience })
+    const isReady = readinessOf(db)
+    const { result, sent } = await statementsOf(db, () => Promise.all([isReady(), isReady(), isReady()]))
+    expect(result).toEqual([true, true, true])
+    expect(sent).toHaveLength(1)
+    await close(db)
+  })
+
+  it('tell of what version and commit the code is, and since when it runs', async () => {
+    const { version } = manifest
+    expect(sample(await scrape(), `build_info{version="${version}",commit="unknown"}`)).toBe(1)
+    const text = (await metricsOf({ commit: '0123abc' }).exposition?.()) ?? ''
+    expect(sample(text, `build_info{version="${version}",commit="0123abc"}`)).toBe(1)
+    const started = sample(text, 'process_start_time_seconds')
+    expect(started).toBeGreaterThan(Date.now() / 1000 - 3600)
+    expect(started).toBeLessThanOrEqual(Math.ceil(Date.now() / 1000))
+  })
+
+  it('are those that docs/operations.md tells of', async () => {
+    const [, guide = ''] = /## Metrics\n([\s\S]*?)\n## /.exec(readFileSync('docs/operations.md', 'utf8')) ?? []
+    const told = new Set(
+      guide.match(/\b(http|db|audit|login|report|password|service|build|process|nodejs)(_[a-z0-9]+)+/g),
+    )
+    const text = await scrape()
+    const kept = [...text.matchAll(/^# TYPE (\S+) (\w+)/gm)].flatMap(([, name = '', type]) =>
+      type === 'histogram' ? [name, `${name}_bucket`, `${name}_count`] : [name],
+    )
+    expect([...told].filter((name) => !kept.includes(name))).toEqual([])
+    const own = kept.filter((name) => !/^(process|nodejs)_|_(bucket|count)$/.test(name))
+    expect(own.filter((name) => !told.has(name))).toEqual([])
+  })
+
   it('tell how many passwords wait', async () => {
     const { passwords } = api.env
     const hashes = Array.from({ length: 6 }, () => passwords.hash(password))
@@ -60,7 +132,7 @@ describe('the figures', () => {
 
   it('tell of the connections to the database', async () => {
     const pool = () => ({ inUse: 3, waiting: 2, max: 10 })
-    const { exposition } = nodeMetrics({ auditBacklog: () => 0, passwordsWaiting: () => 0, pool })
+    const { exposition } = metricsOf({ pool })
     const text = (await exposition?.()) ?? ''
     const names = ['db_pool_connections_in_use', 'db_pool_queries_waiting', 'db_pool_connections_max']
     expect(names.map((name) => sample(text, name))).toEqual([3, 2, 10])

@@ -137,6 +137,8 @@ export type Audit = {
   add(entry: Entry): void
   /** How many entries are still to be written. */
   readonly backlog: number
+  /** How many were not written and never will be. */
+  readonly lost: number
   /** Resolves when what was added before is written, or has failed: to how many entries wait for the next time. */
   flush(): Promise<number>
 }
@@ -171,6 +173,7 @@ const most = 10_000
 export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
   let waiting: string[] = []
   let underWay = 0
+  let lost = 0
   let writing = Promise.resolve(0)
 
   /** Writes rows, but for those that the database refuses: it would refuse them for ever. */
@@ -179,7 +182,10 @@ export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
       await insertEntries(db, {}).execute({ rows: `[${rows.join(',')}]` })
     } catch (error) {
       if (databaseProblem(error)?.type === 'unavailable') throw error
-      if (rows.length === 1) return log.error({ msg: 'an audit entry was refused', lost: 1, err: error })
+      if (rows.length === 1) {
+        lost += 1
+        return log.error({ msg: 'an audit entry was refused', lost: 1, err: error })
+      }
       const half = rows.length >> 1
       await insert(rows.slice(0, half))
       await insert(rows.slice(half))
@@ -195,8 +201,9 @@ export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
         await insert(rows)
       } catch (error) {
         waiting = [...rows, ...waiting]
-        const lost = waiting.splice(0, Math.max(0, waiting.length - most)).length
-        log.error({ msg: 'audit entries could not be written yet', waiting: waiting.length, lost, err: error })
+        const dropped = waiting.splice(0, Math.max(0, waiting.length - most)).length
+        lost += dropped
+        log.error({ msg: 'audit entries could not be written yet', waiting: waiting.length, lost: dropped, err: error })
         schedule()
         break
       } finally {
@@ -208,6 +215,9 @@ export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
   return {
     get backlog() {
       return waiting.length + underWay
+    },
+    get lost() {
+      return lost
     },
     add(entry) {
       waiting.push(rowOf(entry))

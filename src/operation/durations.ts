@@ -28,6 +28,14 @@ export class Durations {
     series.sum += seconds
   }
 
+  /** How many requests were answered with a status from `least` to `most`. */
+  answeredWith(least: number, most: number): number {
+    let total = 0
+    for (const { status, counts } of this.#series.values())
+      if (status >= least && status <= most) for (const count of counts) total += count
+    return total
+  }
+
   all(): IterableIterator<Series> {
     return this.#series.values()
   }

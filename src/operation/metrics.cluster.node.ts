@@ -22,6 +22,15 @@ const limit = 3000
 const lasting = (figures: object[]) =>
   figures.filter((figure) => 'type' in figure && (figure.type === 'counter' || figure.type === 'histogram'))
 
+/** When the service started: its processes come and go, and what they counted stays. */
+const started = {
+  name: 'process_start_time_seconds',
+  help: 'Start time of the process since unix epoch in seconds.',
+  type: 'gauge',
+  aggregator: 'first',
+  values: [{ value: Math.round(performance.timeOrigin / 1000), labels: {} }],
+}
+
 /** To a worker that may just be leaving: then there is nobody to tell. */
 const say = (worker: Worker, message: Message) => void worker.send(message, () => {})
 
@@ -43,7 +52,7 @@ export function shareMetrics(): void {
       sum = (all) => AggregatorRegistry.aggregate(all)
     }
     await ask(Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined))
-    return sum([...told.values(), ended]).metrics()
+    return sum([[started], ...told.values(), ended]).metrics()
   }
 
   /** Resolves when all have told their figures, or time is up. */

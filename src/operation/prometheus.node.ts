@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import manifest from '../../package.json' with { type: 'json' }
 import type { PoolUse } from '../db/connections.ts'
 import { bounds, type Durations, type Series } from './durations.ts'
 
@@ -6,9 +7,15 @@ import { bounds, type Durations, type Series } from './durations.ts'
 export type Levels = {
   /** Entries of the trail that are still to be written. */
   auditBacklog: () => number
+  /** Entries of the trail that were lost since the start. */
+  auditLost: () => number
   /** Passwords that wait to be hashed or checked. */
   passwordsWaiting: () => number
   pool?: () => PoolUse | undefined
+  /** Whether requests can be sent to this process. */
+  ready: () => Promise<boolean>
+  /** Which commit the code is of, where that is known. */
+  commit?: string | undefined
 }
 
 /** What was counted since the start. */
@@ -46,7 +53,8 @@ class CountedElsewhere extends Histogram {
 }
 
 /** All figures of this process, as prom-client keeps them, with those of Node itself. */
-export function registryOf(counts: Counts, { auditBacklog, passwordsWaiting, pool }: Levels): Registry {
+export function registryOf(counts: Counts, levels: Levels): Registry {
+  const { auditBacklog, auditLost, passwordsWaiting, pool, ready, commit = 'unknown' } = levels
   const registry = new Registry()
   const registers = [registry]
   const level = (name: string, help: string, value: () => number) =>
@@ -69,6 +77,10 @@ export function registryOf(counts: Counts, { auditBacklog, passwordsWaiting, poo
         this.inc(value())
       },
     })
+  // One series from the start: a rate does not see the first of a series that comes with it.
+  counter('http_server_errors_total', 'Requests that were answered with a status of 5xx.', () =>
+    counts.durations.answeredWith(500, 599),
+  )
   counter(
     'login_failures_total',
     'Sign-ins refused because of the e-mail address, the password or the account.',
@@ -79,6 +91,7 @@ export function registryOf(counts: Counts, { auditBacklog, passwordsWaiting, poo
     'Files of reports that could not be kept, read or deleted: the store is full, read-only or away.',
     () => counts.failedFiles,
   )
+  counter('audit_entries_lost_total', 'Entries of the trail that were not written and never will be.', auditLost)
   level('audit_backlog_entries', 'Entries of the trail that are still to be written.', auditBacklog)
   level('password_hashes_waiting', 'Passwords that wait to be hashed or checked.', passwordsWaiting)
   if (pool) {
@@ -86,6 +99,23 @@ export function registryOf(counts: Counts, { auditBacklog, passwordsWaiting, poo
     level('db_pool_connections_max', 'Connections to PostgreSQL that there may be.', () => pool()?.max ?? 0)
     level('db_pool_queries_waiting', 'Queries that wait for a connection.', () => pool()?.waiting ?? 0)
   }
+  new Gauge({
+    name: 'service_ready',
+    help: 'Whether requests can be sent here, as /readyz says, at most 5 seconds ago: 1 or 0.',
+    registers,
+    // Of several processes on one port, all have to be.
+    aggregator: 'min',
+    async collect() {
+      this.set((await ready()) ? 1 : 0)
+    },
+  })
+  new Gauge({
+    name: 'build_info',
+    help: 'Always 1. The version and the commit of the code that runs.',
+    registers,
+    labelNames: ['version', 'commit'],
+    aggregator: 'first',
+  }).set({ version: manifest.version, commit }, 1)
   collectDefaultMetrics({ register: registry })
   return registry
 }

@@ -1,16 +1,14 @@
 import { timingSafeEqual } from 'node:crypto'
-import { sql } from 'drizzle-orm'
 import { Hono, type MiddlewareHandler } from 'hono'
 import * as z from 'zod'
-import journal from '../../drizzle/meta/_journal.json' with { type: 'json' }
 import { anyone } from '../access/can.ts'
 import { bearer, unauthorized } from '../auth/authenticate.ts'
 import { hashOf } from '../auth/tokens.ts'
-import type { Db } from '../db/client.ts'
 import type { App } from '../env.ts'
 import { content, plain } from '../http/about.ts'
 import { Problem } from '../http/problem.ts'
 import { noQuery } from '../http/valid.ts'
+import { assertReady } from './readiness.ts'
 
 const Health = z.object({ status: z.literal('ok') }).meta({ id: 'Health' })
 const Index = z
@@ -24,12 +22,6 @@ const Index = z
     firstStep: z.string(),
   })
   .meta({ id: 'Index' })
-
-/** The newest migration that this code was written for, as drizzle-kit and the database both know it. */
-const newest = Math.max(0, ...journal.entries.map((entry) => entry.when))
-
-const migrated = (db: Db) =>
-  db.execute<{ done: boolean }>(sql`select max(created_at) >= ${newest} as done from drizzle.__drizzle_migrations`)
 
 /** Compared by hash: how long it takes tells nothing of the token, nor of its length. */
 const isSame = (a: string, b: string) => timingSafeEqual(Buffer.from(hashOf(a)), Buffer.from(hashOf(b)))
@@ -73,11 +65,7 @@ export const operationRoutes = new Hono<App>()
     async (c) => {
       if (c.env.draining)
         throw new Problem('unavailable', { detail: 'This process is stopping.', headers: { 'Retry-After': '1' } })
-      const [row] = await migrated(c.env.db).catch((cause: unknown) => {
-        throw new Problem('unavailable', { cause, headers: { 'Retry-After': '1' } })
-      })
-      if (!row?.done)
-        throw new Problem('unavailable', { detail: 'The database is not migrated.', headers: { 'Retry-After': '5' } })
+      await assertReady(c.env.db)
       return c.json({ status: 'ok' }, 200)
     },
   )

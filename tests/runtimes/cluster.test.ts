@@ -22,6 +22,7 @@ const settings = {
   DATABASE_POOL_MAX: '8',
   DATABASE_TIMEOUT_MS: `${patience}`,
   WEB_CONCURRENCY: '2',
+  GIT_COMMIT: '0123abc',
 }
 const signIn = { email: ada.email, password: ada.password }
 afterAll(() => database.stop())
@@ -141,6 +142,7 @@ describe('several processes on one port', () => {
   it('answer a scrape as one, whichever is asked, also while one of them hangs and once it has ended', async () => {
     const { node, url } = await startTwo()
     const [one, other] = await oneEach(node, url)
+    const startedAt = sample((await ask(one, '/metrics')).text, 'process_start_time_seconds')
     const before = await healthChecks(one)
     for (const connection of [one, one, other]) await ask(connection, '/healthz')
     const last = await ask(other, '/healthz')
@@ -155,6 +157,13 @@ describe('several processes on one port', () => {
     expect(await healthChecks(one)).toBe(before + 4)
     await ask(one, '/healthz')
     expect(await healthChecks(one)).toBe(before + 5)
+
+    // Since the first has started, whatever became of the others.
+    const { text } = await ask(one, '/metrics')
+    expect(sample(text, 'process_start_time_seconds')).toBe(startedAt)
+    expect(sample(text, 'service_ready')).toBe(1)
+    expect(text).toMatch(/^build_info{version="[^"]+",commit="0123abc"} 1$/m)
+    expect(sample(text, 'http_server_errors_total')).toBe(0)
   })
 
   it('do not wait for ever for the figures where the one that watches over them hangs', async () => {

@@ -11,11 +11,12 @@ import { nodeHasher } from '../../src/auth/passwords.node.ts'
 import { limited } from '../../src/auth/passwords.ts'
 import { tokenKeys } from '../../src/auth/tokens.ts'
 import { readConfig } from '../../src/config.ts'
-import { close, connect, type Pool } from '../../src/db/client.ts'
+import { close, connect, type Pool, poolOf } from '../../src/db/client.ts'
 import type { Env } from '../../src/env.ts'
 import { jsonLog } from '../../src/http/log.ts'
 import { packageAssets } from '../../src/openapi/assets.node.ts'
 import { nodeMetrics } from '../../src/operation/metrics.node.ts'
+import { readinessOf } from '../../src/operation/readiness.ts'
 import { folderFiles } from '../../src/reports/files.folder.ts'
 import { copyOf } from './database.ts'
 import { expectDocumented } from './documented.ts'
@@ -133,7 +134,13 @@ export class Api {
       sessions: new Sessions(),
       rateLimits: rateLimits(config),
       audit,
-      metrics: nodeMetrics({ auditBacklog: () => audit.backlog, passwordsWaiting: () => passwords.waiting }),
+      metrics: nodeMetrics({
+        auditBacklog: () => audit.backlog,
+        auditLost: () => audit.lost,
+        passwordsWaiting: () => passwords.waiting,
+        pool: () => poolOf(db),
+        ready: readinessOf(db),
+      }),
       address: '192.0.2.1',
       secure: false,
       draining: false,
