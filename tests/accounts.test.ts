@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { describe, expect, it } from 'vitest'
-import { type Api, doctor, password, patient, world } from './support/api.ts'
+import { type Api, doctor, type Person, password, patient, world } from './support/api.ts'
 
 const { api, admin } = await world()
 
@@ -171,5 +171,60 @@ describe('the first account', () => {
     expect((await person.get('/api/auth/me')).at('role')).toBe('patient')
     expect((await person.post('/api/doctors', doctor())).status).toBe(403)
     expect((await person.post('/api/patients', patient())).status).toBe(201)
+  })
+})
+
+describe('a reset token', () => {
+  const issued = async (of: Person) => (await admin.post(`/api/users/${of.id}/reset-token`)).string('token')
+  const reset = (token: string) => api.send('POST', '/api/auth/reset', { token, newPassword: 'brand new password' })
+
+  it('is void once its owner has changed the password', async () => {
+    const person = await api.register('Changed')
+    const token = await issued(person)
+    await person.post('/api/auth/password', { currentPassword: password, newPassword: `${password}!` })
+    expect((await reset(token)).faults).toEqual(['token'])
+  })
+
+  it('is void once the account was deactivated', async () => {
+    const person = await api.register('Deactivated')
+    const token = await issued(person)
+    await admin.patch(`/api/users/${person.id}`, { active: false })
+    await admin.patch(`/api/users/${person.id}`, { active: true })
+    expect((await reset(token)).faults).toEqual(['token'])
+  })
+
+  it('stays good where an account that is active is made active', async () => {
+    const person = await api.register('Active')
+    const token = await issued(person)
+    expect((await admin.patch(`/api/users/${person.id}`, { active: true })).status).toBe(200)
+    expect((await person.get('/api/auth/me')).status).toBe(200)
+    expect((await reset(token)).status).toBe(204)
+  })
+})
+
+describe('the account that is shown to its owner', () => {
+  it('says which doctor or patient it is, in its tag too, and no longer where that is deleted', async () => {
+    const person = await api.register('Linked')
+    const read = async () => {
+      const answer = await person.get('/api/auth/me')
+      return { tag: answer.headers.get('ETag') ?? '', linked: [answer.at('doctorId'), answer.at('patientId')] }
+    }
+    const alone = await read()
+    expect(alone.linked).toEqual([null, null])
+    const own = await person.post('/api/patients', patient({ self: true }))
+    const asPatient = await read()
+    expect(asPatient.linked).toEqual([null, own.id])
+    expect(asPatient.tag).not.toBe(alone.tag)
+    expect((await person.patch('/api/auth/me', { name: 'X' }, { 'If-Match': alone.tag })).status).toBe(412)
+    const changed = await person.patch('/api/auth/me', { name: 'X' }, { 'If-Match': asPatient.tag })
+    expect([changed.status, changed.at('patientId')]).toEqual([200, own.id])
+    expect(changed.headers.get('ETag')).toBe((await read()).tag)
+    await admin.delete(`/api/patients/${own.id}`)
+    expect((await read()).linked).toEqual([null, null])
+
+    await admin.patch(`/api/users/${person.id}`, { role: 'doctor' })
+    const profile = await admin.post('/api/doctors', doctor({ userId: person.id }))
+    expect((await read()).linked).toEqual([profile.id, null])
+    expect((await admin.get(`/api/users/${person.id}`)).body).not.toHaveProperty('doctorId')
   })
 })

@@ -448,11 +448,37 @@ describe('a URL', () => {
     expect((await person.delete(path, { 'If-Match': etag })).status).toBe(204)
   })
 
-  it('outlives the sessions and the password of whoever made it', async () => {
+  it('outlives the sessions of whoever made it', async () => {
     const { person, url } = await scene()
-    await person.post('/api/auth/password', { currentPassword: password, newPassword: `${password}!` })
     await person.post('/api/auth/logout-all')
     expect((await feed(url)).events).toHaveLength(1)
+  })
+
+  it.each<[string, (person: Person) => Promise<unknown>]>([
+    [
+      'they change their password',
+      (person) => person.post('/api/auth/password', { currentPassword: password, newPassword: `${password}!` }),
+    ],
+    [
+      'their password is reset',
+      async (person) => {
+        const token = (await admin.post(`/api/users/${person.id}/reset-token`)).string('token')
+        await api.send('POST', '/api/auth/reset', { token, newPassword: `${password}!` })
+      },
+    ],
+    ['they are deactivated', (person) => admin.patch(`/api/users/${person.id}`, { active: false })],
+  ])('ends where %s, and the trail says so', async (_, change) => {
+    const { person, id, url } = await scene()
+    expect((await feed(url)).events).toHaveLength(1)
+    await change(person)
+    expect((await fetched(url)).status).toBe(404)
+    const rows = await api.db.execute(
+      sql`select from audit where action = 'feed.delete' and changes -> 'doctorId' ->> 'before' = ${id}`,
+    )
+    expect(rows).toHaveLength(1)
+    // Another's feed of the same doctor goes on.
+    const other = await subscribe('doctor', id, admin)
+    expect((await fetched(other)).status).toBe(200)
   })
 })
 

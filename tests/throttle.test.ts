@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { describe, expect, it } from 'vitest'
+import type { PasswordHasher } from '../src/auth/passwords.ts'
 import { Api, password, world } from './support/api.ts'
 
 const settings = { LOGIN_FAILURES_PER_ACCOUNT: '3', LOGIN_FAILURES_PER_ADDRESS: '6', REGISTRATIONS_PER_ADDRESS: '4' }
@@ -128,9 +129,9 @@ it.each([
 it('takes the addresses of one IPv6 network for one', async () => {
   const statuses: number[] = []
   const spellings = ['2001:db8::1', '2001:db8:0:0:ffff::', '2001:db8::9:9', '2001:db8::2']
-  for (const address of [...spellings, '2001:db8::3', '2001:db8::4', '2001:db8::5'])
-    statuses.push((await login('six@example.org', 'wrong password', address)).status)
-  expect(statuses.slice(0, 3)).toEqual([401, 401, 401])
+  for (const [i, address] of [...spellings, '2001:db8::3', '2001:db8::4', '2001:db8::5'].entries())
+    statuses.push((await login(`six${i}@example.org`, 'wrong password', address)).status)
+  expect(statuses).toEqual([401, 401, 401, 401, 401, 401, 429])
   const others = ['2001:db8::6', '2001:db8::7', '2001:db8:1::1']
   const more: number[] = []
   for (const address of others)
@@ -157,4 +158,112 @@ it('keeps neither address nor e-mail in what it counts', async () => {
   await fail(1, email, () => address)
   const rows = await api.db.execute<{ key: string }>(sql`select key from throttle`)
   for (const { key } of rows) expect(key).toMatch(/^[\w-]{43}$/)
+})
+
+describe('what is right', () => {
+  it('is not counted, however often and whatever is wrong beside it', async () => {
+    const { email, address } = await register()
+    const counts = () => api.db.execute(sql`select key, count from throttle order by key`)
+    await fail(2, email, () => address)
+    await login(email, password, address)
+    const before = await counts()
+    const answers = await Promise.all(Array.from({ length: 40 }, () => login(email, password, address)))
+    expect(answers.filter(({ status }) => status !== 200)).toEqual([])
+    expect(await counts()).toEqual(before)
+  })
+
+  it('is taken from a known address beside a stranger\u2019s guesses', async () => {
+    const { email, address } = await register()
+    const [guesses, own] = await Promise.all([
+      Promise.all(Array.from({ length: 20 }, () => login(email, 'wrong password', nowhere()))),
+      Promise.all(Array.from({ length: 10 }, () => login(email, password, address))),
+    ])
+    expect(guesses.filter(({ status }) => status === 401)).toHaveLength(3)
+    expect(own.map(({ status }) => status)).toEqual(Array(10).fill(200))
+  })
+
+  it('is the same for a password that is changed: all at once are checked, and none is refused for being many', async () => {
+    const { access, address } = await register()
+    const body = { currentPassword: password, newPassword: password }
+    const change = () =>
+      api.send(
+        'POST',
+        '/api/auth/password',
+        { ...body, newPassword: crypto.randomUUID() },
+        { ...from(address), token: access },
+      )
+    const answers = await Promise.all(Array.from({ length: 8 }, change))
+    expect(answers.filter(({ status }) => status === 429)).toEqual([])
+    expect(answers.filter(({ status }) => status === 204)).toHaveLength(1)
+  })
+})
+
+describe('a 429', () => {
+  it('counts in no bucket: whoever is refused by one fills no other', async () => {
+    const attacker = nowhere()
+    expect(await fail(8, 'nobody.else@example.org', () => attacker)).toContain(429)
+    for (let i = 0; i < 8; i += 1) await login(`${i}@example.net`, 'wrong password', attacker)
+    expect((await login('probe@example.net', 'wrong password', attacker)).status).toBe(429)
+    const { email } = await register()
+    for (let i = 0; i < 12; i += 1) expect((await login(email, 'wrong password', attacker)).status).toBe(429)
+    expect((await login(email, password, nowhere())).status).toBe(200)
+  })
+
+  it('of an account leaves the address as it was', async () => {
+    const address = nowhere()
+    expect(await fail(3, 'full@example.org', nowhere)).toEqual([401, 401, 401])
+    for (let i = 0; i < 12; i += 1)
+      expect((await login('full@example.org', 'wrong password', address)).status).toBe(429)
+    const refused = await Promise.all(Array.from({ length: 12 }, () => login('full@example.org', 'x', address)))
+    expect(refused.filter(({ status }) => status !== 429)).toEqual([])
+    const open: number[] = []
+    for (let i = 0; i < 6; i += 1) open.push((await login(`${i}@example.com`, 'wrong password', address)).status)
+    expect(open).toEqual(Array(6).fill(401))
+  })
+})
+
+it('knows its owner in the whole of an IPv6 network', async () => {
+  const { email } = await register('2001:db8:7:7::1')
+  await fail(4, email, nowhere)
+  expect((await login(email, password, nowhere())).status).toBe(429)
+  expect((await login(email, password, '2001:db8:7:7:aaaa::2')).status).toBe(200)
+  expect((await login(email, password, '2001:db8:7:8::1')).status).toBe(429)
+})
+
+it('a new e-mail address is asked for no more often than a registration', async () => {
+  const taken = (await register()).email
+  const { access, address } = await register()
+  const ask = (email: string) =>
+    api.send('PATCH', '/api/auth/me', { email, currentPassword: password }, { ...from(address), token: access })
+  const statuses: number[] = []
+  for (let i = 0; i < 5; i += 1) statuses.push((await ask(taken)).status)
+  expect(statuses).toEqual([409, 409, 409, 429, 429])
+})
+
+describe('between the check of a password and the sign-in', () => {
+  /** Signs in while `change` happens after the password was found right. */
+  async function signInWhile(email: string, change: () => Promise<unknown>) {
+    const passwords: PasswordHasher = {
+      hash: (word) => api.env.passwords.hash(word),
+      async verify(hash, word) {
+        const right = await api.env.passwords.verify(hash, word)
+        await change()
+        return right
+      },
+    }
+    return api.send('POST', '/api/auth/login', { email, password }, { env: { address: nowhere(), passwords } })
+  }
+
+  it.each<[string, number, (email: string) => Promise<unknown>]>([
+    [
+      'a changed password',
+      401,
+      (email) => api.db.execute(sql`update users set password_hash = 'x' where email = ${email}`),
+    ],
+    ['a deactivation', 401, (email) => api.db.execute(sql`update users set active = false where email = ${email}`)],
+    ['as many failures as are allowed', 429, (email) => fail(3, email, nowhere)],
+  ])('%s refuses it: %i', async (_, status, change) => {
+    const { email } = await register()
+    expect((await signInWhile(email, () => change(email))).status).toBe(status)
+  })
 })

@@ -1,5 +1,5 @@
-import { and, eq, getTableName, type SQL, sql, type WithSubquery } from 'drizzle-orm'
-import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import { and, eq, getTableName, is, type SQL, sql, type WithSubquery } from 'drizzle-orm'
+import { PgColumn, type PgTable } from 'drizzle-orm/pg-core'
 import type { Caller } from '../access/can.ts'
 import { countUse, type DailyLimit, isCountedUse } from '../access/daily-limits.ts'
 import type { Db } from '../db/client.ts'
@@ -20,6 +20,8 @@ type Recorded<Shape> = {
   patientId?: PgColumn
   /** Which rows the caller may change: seen, reached and in the right state. */
   changeable: (shape: Shape) => SQL | undefined
+  /** What the record's ETag is made of, where not of the row's version alone. */
+  version?: SQL<string>
   /** What else the change changes, as common table expressions over `before`. */
   beside?: (db: Db, shape: Shape) => WithSubquery[]
 }
@@ -29,17 +31,19 @@ type Recorded<Shape> = {
  * the API shows of the row and its ETag. The common table expression with the new row has the table's own name, so that the
  * table's columns mean the new row to what comes after it.
  */
-export function recorded<Shown extends Columns, Shape extends Record<string, unknown>>(
+export function recorded<Shown extends Record<string, PgColumn | SQL>, Shape extends Record<string, unknown>>(
   table: PgTable & { id: IdColumn; version: PgColumn; deletedAt?: PgColumn },
   shown: Shown,
-  { resource, patientId, changeable, beside }: Recorded<Shape>,
+  { resource, patientId, changeable, version, beside }: Recorded<Shape>,
 ) {
   const name = getTableName(table)
-  const fields = Object.entries(shown).filter(([key]) => !untold.has(key))
+  const fields = Object.entries(shown).flatMap(([key, column]) =>
+    is(column, PgColumn) && !untold.has(key) ? [[key, column] as const] : [],
+  )
   const told = { ...Object.fromEntries(fields), ...(table.deletedAt && { deletedAt: table.deletedAt }) }
   const about = { resource, fields: told, resourceId: table.id, patientId }
   const row = sql`${table}`
-  const etag = etagOf(table)
+  const etag = version ?? etagOf(table)
   const written = { shown, kept: { id: table.id, etag } }
 
   const inserting = prepared((db: Db, { counted }: { counted: boolean }) => {

@@ -7,7 +7,7 @@ import { databaseProblem } from '../db/failure.ts'
 import { prepared } from '../db/prepared.ts'
 import type { Log } from '../http/log.ts'
 import { newId } from '../id.ts'
-import { audit } from './schema.ts'
+import { audit, type Changes } from './schema.ts'
 
 const { placeholder } = sql
 
@@ -129,7 +129,8 @@ const insertEntries = prepared((db: Db) =>
 )
 
 /** Writes one entry now: within the transaction of the change that it tells of. */
-export const record = (db: Pick<Db, 'insert'>, entry: Entry) => db.insert(audit).values({ ...entry, id: newId() })
+export const record = (db: Pick<Db, 'insert'>, entry: Entry & { changes?: Changes }) =>
+  db.insert(audit).values({ ...entry, id: newId() })
 
 /** Takes entries that need not delay an answer, and writes them in batches. */
 export type Audit = {

@@ -2,24 +2,23 @@ import { and, eq, gt, isNull, ne, sql } from 'drizzle-orm'
 import type { Caller } from '../access/can.ts'
 import { recorded } from '../audit/change.ts'
 import { type Actor, record } from '../audit/record.ts'
+import { feeds } from '../calendar/schema.ts'
 import type { Db, Pool } from '../db/client.ts'
 import { prepared } from '../db/prepared.ts'
 import { etagOf } from '../db/write.ts'
 import { preparedJson } from '../db/written.ts'
+import { doctors } from '../doctors/schema.ts'
+import { patients } from '../patients/schema.ts'
 import { resets, sessions, shownUser, users } from './schema.ts'
 
 const { placeholder } = sql
 
 const oneUser = prepared((db: Db) =>
-  preparedJson(
-    db,
-    'user',
-    { shown: shownUser, kept: { id: users.id, email: users.email, etag: etagOf(users) } },
-    (fields) =>
-      db
-        .select(fields)
-        .from(users)
-        .where(eq(users.id, placeholder('id'))),
+  preparedJson(db, 'user', { shown: shownUser, kept: { id: users.id, etag: etagOf(users) } }, (fields) =>
+    db
+      .select(fields)
+      .from(users)
+      .where(eq(users.id, placeholder('id'))),
   ),
 )
 
@@ -37,26 +36,68 @@ export async function findIdentity(db: Db, id: string) {
   return row
 }
 
-const own = recorded(users, shownUser, { resource: 'user', changeable: () => eq(users.id, placeholder('me')) })
+/** The live record of `table` that is linked to the account. */
+const linked = (table: typeof doctors | typeof patients) =>
+  sql<
+    string | null
+  >`(${sql`select ${table.id} from ${table} where ${table.userId} = ${users.id} and ${table.deletedAt} is null`})`
+const [doctorId, patientId] = [linked(doctors), linked(patients)]
+const shownOwnAccount = { ...shownUser, doctorId, patientId }
+/** Changes also with what is linked to the account. */
+const ownEtag = sql<string>`concat_ws('.', ${users.version}, ${doctorId}, ${patientId})`
+
+const ownAccount = prepared((db: Db) =>
+  preparedJson(
+    db,
+    'me',
+    { shown: shownOwnAccount, kept: { id: users.id, email: users.email, etag: ownEtag } },
+    (fields) =>
+      db
+        .select(fields)
+        .from(users)
+        .where(eq(users.id, placeholder('id'))),
+  ),
+)
+
+/** The account as its owner is shown it: with the doctor or patient that is them. */
+export async function findOwnAccount(db: Db, id: string) {
+  const [row] = await ownAccount(db, {}).execute({ id })
+  return row
+}
+
+const own = recorded(users, shownOwnAccount, {
+  resource: 'user',
+  changeable: () => eq(users.id, placeholder('me')),
+  version: ownEtag,
+})
 
 /** Changes the caller's own name or address. @throws {Problem} 409 where the address is another account's */
 export const changeOwn = (db: Db, caller: Caller, values: { name?: string | undefined; email?: string | undefined }) =>
   own.update(db, caller, {}, caller.id, values)
 
-/** Ends sessions after the password they were begun with is gone: a statement of its own, so that it sees those begun meanwhile. */
-const endOthers = (db: Db, userId: string, kept?: string) =>
-  db
-    .update(sessions)
-    .set({ revokedAt: sql`now()` })
-    .where(
-      and(
-        eq(sessions.userId, userId),
-        isNull(sessions.revokedAt),
-        kept === undefined ? undefined : ne(sessions.id, kept),
-      ),
-    )
+type RequestedBy = Pick<Actor, 'ip' | 'userAgent' | 'requestId'> & { userId: string | null; role: string | null }
 
-/** Sets the caller's password and ends their other sessions. False where the password has changed since it was checked. */
+/**
+ * Ends whatever still opens the account to who has it in hand: its sessions but the one that is `kept`, the calendar feeds
+ * that it has made, each with its row of the trail, and a reset that is open. After the change that it is for, in statements
+ * of its own, so that it sees what was begun meanwhile.
+ */
+export async function endAccess(tx: Db, userId: string, by: RequestedBy, status: number, kept?: string): Promise<void> {
+  const ended = await tx.execute<{ id: string; doctorId: string | null; patientId: string | null }>(sql`
+    with revoked as (update ${sessions} set revoked_at = now()
+        where ${and(eq(sessions.userId, userId), isNull(sessions.revokedAt), kept === undefined ? undefined : ne(sessions.id, kept))}),
+      voided as (delete from ${resets} where ${eq(resets.userId, userId)}),
+      ended as (delete from ${feeds} where ${eq(feeds.userId, userId)} returning *)
+    select id, doctor_id as "doctorId", patient_id as "patientId" from ended`)
+  for (const { id, doctorId, patientId } of ended) {
+    const subjects = Object.entries({ doctorId, patientId }).filter(([, of]) => of !== null)
+    const changes = Object.fromEntries(subjects.map(([name, of]) => [name, { before: of, after: null }]))
+    const entry = { ...by, action: 'feed.delete', resource: 'feed', resourceId: id, status }
+    await record(tx, { ...entry, ...(patientId !== null && { patientId }), changes })
+  }
+}
+
+/** Sets the caller's password and ends what else opens their account. False where the password has changed since it was checked. */
 export const changePassword = (db: Pool, caller: Caller, from: string, to: string): Promise<boolean> =>
   db.transaction(async (tx) => {
     const [user] = await tx
@@ -65,19 +106,10 @@ export const changePassword = (db: Pool, caller: Caller, from: string, to: strin
       .where(and(eq(users.id, caller.id), eq(users.passwordHash, from)))
       .returning({ id: users.id })
     if (!user) return false
-    await endOthers(tx, caller.id, caller.session)
     const { ip, userAgent, requestId, action } = caller
-    await record(tx, {
-      userId: caller.id,
-      role: caller.role,
-      ip,
-      userAgent,
-      requestId,
-      action,
-      resource: 'auth',
-      resourceId: caller.id,
-      status: 204,
-    })
+    const by = { userId: caller.id, role: caller.role, ip, userAgent, requestId }
+    await endAccess(tx, caller.id, by, 204, caller.session)
+    await record(tx, { ...by, action, resource: 'auth', resourceId: caller.id, status: 204 })
     return true
   })
 
@@ -93,7 +125,7 @@ export async function findReset(db: Db, tokenHash: string) {
   return row
 }
 
-/** Uses the token up, sets the password and ends every session. The id of the account, or undefined where the token is no longer good. */
+/** Uses the token up, sets the password and ends all that opens the account. The id of the account, or undefined where the token is no longer good. */
 export const resetPassword = (
   db: Pool,
   sender: Pick<Actor, 'ip' | 'userAgent' | 'requestId'>,
@@ -109,15 +141,8 @@ export const resetPassword = (
       .where(eq(users.id, used.userId))
       .returning({ id: users.id, role: users.role })
     if (!user) return undefined
-    await endOthers(tx, user.id)
-    await record(tx, {
-      ...sender,
-      userId: user.id,
-      role: user.role,
-      action: 'auth.password_reset',
-      resource: 'auth',
-      resourceId: user.id,
-      status: 204,
-    })
+    const by = { ...sender, userId: user.id, role: user.role }
+    await endAccess(tx, user.id, by, 204)
+    await record(tx, { ...by, action: 'auth.password_reset', resource: 'auth', resourceId: user.id, status: 204 })
     return user.id
   })

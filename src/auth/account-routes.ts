@@ -6,12 +6,12 @@ import { ById } from '../http/fields.ts'
 import { answerPage, plainQuery, readPage } from '../http/page.ts'
 import { invalid, Problem } from '../http/problem.ts'
 import { noQuery, valid } from '../http/valid.ts'
-import { changeOwn, changePassword, findIdentity, findReset, findUser, resetPassword } from './account-queries.ts'
+import { changeOwn, changePassword, findIdentity, findOwnAccount, findReset, resetPassword } from './account-queries.ts'
 import { unauthorized } from './authenticate.ts'
 import { passwordFaults } from './passwords.ts'
-import { AccountPatch, NewPassword, Reset, Session, User } from './schema.ts'
+import { AccountPatch, NewPassword, OwnAccount, Reset, Session } from './schema.ts'
 import { endSessions, listSessions } from './session-queries.ts'
-import { count, forgive, signInBuckets } from './throttle.ts'
+import { assertOpen, countAttempt, emptyBucket, registrationBuckets, signInBuckets, tokenBuckets } from './throttle.ts'
 import { hashOf } from './tokens.ts'
 
 /**
@@ -23,10 +23,12 @@ async function prove(c: Context<Guarded>, password: string) {
   const identity = await findIdentity(db, c.get('caller').id)
   if (!identity) throw unauthorized()
   const buckets = signInBuckets(config, identity.email, address, true)
-  await count(db, buckets)
-  if (!(await passwords.verify(identity.passwordHash, password)))
+  await assertOpen(db, buckets)
+  if (!(await passwords.verify(identity.passwordHash, password, () => assertOpen(db, buckets)))) {
+    await countAttempt(db, buckets)
     throw invalid('currentPassword', 'is not your password', 'wrong')
-  await forgive(db, buckets)
+  }
+  await emptyBucket(db, buckets[1])
   return identity
 }
 
@@ -34,10 +36,10 @@ async function prove(c: Context<Guarded>, password: string) {
 export const accountRoutes = new Hono()
   .get(
     '/me',
-    can('account:get', { id: 'getMe', summary: 'Get one’s own account', answers: one(User) }),
+    can('account:get', { id: 'getMe', summary: 'Get one’s own account', answers: one(OwnAccount) }),
     noQuery(),
     async (c) => {
-      const user = await findUser(c.env.db, c.get('caller').id)
+      const user = await findOwnAccount(c.env.db, c.get('caller').id)
       if (!user) throw unauthorized()
       return answerOne(c, user)
     },
@@ -48,16 +50,18 @@ export const accountRoutes = new Hono()
       id: 'updateMe',
       summary: 'Change one’s own name or address',
       description: 'A new address needs `currentPassword`.',
-      answers: one(User),
+      answers: one(OwnAccount),
       problems: ['conflict', 'too-many-requests'],
     }),
     valid('json', AccountPatch),
     async (c) => {
       const { currentPassword, ...values } = c.req.valid('json')
-      if (values.email !== undefined && values.email !== (await findUser(c.env.db, c.get('caller').id))?.email) {
+      if (values.email !== undefined && values.email !== (await findOwnAccount(c.env.db, c.get('caller').id))?.email) {
         if (currentPassword === undefined)
           throw invalid('currentPassword', 'is needed to change the e-mail address', 'required')
         await prove(c, currentPassword)
+        // Which addresses are taken is told as slowly as to who registers.
+        await countAttempt(c.env.db, registrationBuckets(c.env.config, c.env.address))
       }
       const user = await changeOwn(c.env.db, c.get('caller'), values)
       if (!user) throw new Problem('precondition-failed')
@@ -69,7 +73,8 @@ export const accountRoutes = new Hono()
     can('account:password', {
       id: 'changePassword',
       summary: 'Change one’s own password',
-      description: 'Every other session ends.',
+      description:
+        'Every other session ends, and so do the calendar feeds that the account has made and a reset token of its.',
       answers: nothing,
       problems: ['too-many-requests'],
     }),
@@ -96,7 +101,8 @@ export const accountRoutes = new Hono()
     anyone({
       id: 'resetPassword',
       summary: 'Set a password with a reset token',
-      description: 'Every session ends. A refused password does not use the token up.',
+      description:
+        'Every session ends, and so do the calendar feeds that the account has made. A refused password does not use the token up.',
       answers: nothing,
       problems: ['too-many-requests'],
     }),
@@ -104,12 +110,14 @@ export const accountRoutes = new Hono()
     async (c) => {
       const { config, db, passwords, sessions, address } = c.env
       const { token, newPassword } = c.req.valid('json')
-      const buckets = signInBuckets(config, undefined, address)
-      await count(db, buckets)
+      const buckets = tokenBuckets(config, address)
+      await assertOpen(db, buckets)
       const tokenHash = hashOf(token)
       const account = await findReset(db, tokenHash)
-      if (!account) throw invalid('token', 'is not valid, or no longer', 'invalid')
-      await forgive(db, buckets)
+      if (!account) {
+        await countAttempt(db, buckets)
+        throw invalid('token', 'is not valid, or no longer', 'invalid')
+      }
       const errors = passwordFaults(config, 'newPassword', newPassword, account)
       if (errors.length > 0) throw new Problem('bad-request', { errors })
       const user = await resetPassword(db, sender(c), tokenHash, await passwords.hash(newPassword))

@@ -9,7 +9,8 @@ export const parameters = { m: 19_456, t: 2, p: 1 } as const
 /** Makes and checks argon2id hashes in the PHC string format, which every runtime reads. */
 export type PasswordHasher = {
   hash(password: string): Promise<string>
-  verify(phc: string, password: string): Promise<boolean>
+  /** Where the check has to wait for others, `recheck` is called when its turn comes: what it throws is thrown, unchecked. */
+  verify(phc: string, password: string, recheck?: () => Promise<void>): Promise<boolean>
 }
 
 const phc = /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,3}),p=(\d{1,2})\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{16,86}$/
@@ -37,19 +38,43 @@ export const decoy = '$argon2id$v=19$m=19456,t=2,p=1$TGgYpC90Sk/XFVwavEK+uQ$1d+J
 /** A hasher that says how many passwords wait for it. */
 export type LimitedHasher = PasswordHasher & { readonly waiting: number }
 
-/** At most `hashes` at once and `waiting` behind them: a flood of sign-ins must starve nothing else. */
-export function limited(hasher: PasswordHasher, hashes: number, waiting = 100): LimitedHasher {
+/** How many passwords may wait to be hashed, and how long each, in ms. */
+const waitingAtMost = 1000
+const waitAtMostMs = 15_000
+
+const overloaded = () =>
+  new Problem('unavailable', {
+    detail: 'Too many passwords wait to be checked. Try again in a moment.',
+    headers: { 'Retry-After': '5' },
+  })
+
+/**
+ * At most `hashes` at once and so many behind them, none longer than so long: a flood of sign-ins must starve nothing else.
+ * @throws {Problem} 503 where too many wait, or one has waited too long
+ */
+export function limited(
+  hasher: PasswordHasher,
+  hashes: number,
+  waiting = waitingAtMost,
+  waitMs = waitAtMostMs,
+): LimitedHasher {
   const limit = pLimit(hashes)
-  const run = <T>(work: () => Promise<T>) => {
-    if (limit.pendingCount >= waiting) throw new Problem('unavailable', { headers: { 'Retry-After': '1' } })
-    return limit(work)
+  const run = <T>(work: () => Promise<T>, recheck?: () => Promise<void>) => {
+    if (limit.pendingCount >= waiting) throw overloaded()
+    const latest = performance.now() + waitMs
+    const waits = limit.activeCount + limit.pendingCount >= hashes
+    return limit(async () => {
+      if (performance.now() > latest) throw overloaded()
+      if (waits) await recheck?.()
+      return work()
+    })
   }
   return {
     get waiting() {
       return limit.pendingCount
     },
     hash: async (password) => run(() => hasher.hash(password)),
-    verify: async (hash, password) => run(() => hasher.verify(hash, password)),
+    verify: async (hash, password, recheck) => run(() => hasher.verify(hash, password), recheck),
   }
 }
 

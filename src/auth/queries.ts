@@ -1,12 +1,13 @@
-import { and, eq, exists, gt, isNull, sql } from 'drizzle-orm'
+import { and, eq, exists, gt, isNull, or, sql } from 'drizzle-orm'
 import { QueryBuilder } from 'drizzle-orm/pg-core'
 import { type Actor, sent, trail } from '../audit/record.ts'
 import type { Config } from '../config.ts'
 import type { Db } from '../db/client.ts'
 import { prepared } from '../db/prepared.ts'
+import { networkOf } from '../http/network.ts'
 import { newId } from '../id.ts'
 import { sessions, shownUser, users } from './schema.ts'
-import { type Bucket, forgiveness, forgivenIn } from './throttle.ts'
+import { type Bucket, bucketsJson, emptyingAccount, isOpen, secondsUntilOpen, signInBuckets } from './throttle.ts'
 
 const { placeholder } = sql
 type Sender = Pick<Actor, 'ip' | 'userAgent' | 'requestId'>
@@ -22,13 +23,14 @@ const tokenRow = {
 
 const newSession = (
   userId: ReturnType<typeof sql>,
-) => sql`insert into ${sessions} (id, user_id, expires_at, ip, user_agent)
-  select ${placeholder('session')}::uuid, ${users.id}, now() + make_interval(days => ${placeholder('days')}::int), ${placeholder('ip')}, ${placeholder('userAgent')}
+) => sql`insert into ${sessions} (id, user_id, expires_at, ip, network, user_agent)
+  select ${placeholder('session')}::uuid, ${users.id}, now() + make_interval(days => ${placeholder('days')}::int), ${placeholder('ip')}, ${placeholder('network')}, ${placeholder('userAgent')}
   from ${userId} returning *`
 
 const sessionValues = (config: Config, sender: Sender) => ({
   ...sent(sender, 200),
   session: newId(),
+  network: networkOf(sender.ip),
   days: config.SESSION_LIFETIME_DAYS,
 })
 
@@ -77,35 +79,55 @@ export async function register(
   return row
 }
 
-const before = new QueryBuilder()
+const earlier = new QueryBuilder()
   .select({ one: sql`1` })
   .from(sessions)
-  .where(and(eq(sessions.userId, users.id), eq(sessions.ip, placeholder('ip'))))
-const known = sql<boolean>`${exists(before)}`
+  .where(
+    and(
+      eq(sessions.userId, users.id),
+      or(eq(sessions.network, placeholder('network')), eq(sessions.ip, placeholder('ip'))),
+    ),
+  )
+const known = sql<boolean>`${exists(earlier)}`
 const credentials = prepared((db: Db) =>
   db
-    .select({ id: users.id, active: users.active, passwordHash: users.passwordHash, known })
-    .from(users)
-    .where(eq(users.email, placeholder('email')))
+    .select({
+      id: users.id,
+      active: users.active,
+      passwordHash: users.passwordHash,
+      known,
+      seconds: secondsUntilOpen(sql`bucket.known is null or bucket.known = ${known}`),
+    })
+    .from(sql`(values (1)) as one`)
+    .leftJoin(users, eq(users.email, placeholder('email')))
     .prepare('credentials'),
 )
 
-/** What a sign-in is checked against; `known` where the account has signed in from this address before. */
-export async function findCredentials(db: Db, email: string, ip: string) {
-  const [row] = await credentials(db, {}).execute({ email, ip })
-  return row
+/**
+ * What a sign-in is checked against: the account of this e-mail address, if there is one; the buckets in which a failure
+ * is counted; and in how many `seconds` it may be tried again, where one of them is full.
+ */
+export async function findCredentials(db: Db, config: Config, email: string, ip: string) {
+  const [ofAddress, ofStranger] = signInBuckets(config, email, ip, false)
+  const [, ofKnown] = signInBuckets(config, email, ip, true)
+  const buckets = JSON.stringify([ofAddress, { ...ofStranger, known: false }, { ...ofKnown, known: true }])
+  const [row] = await credentials(db, {}).execute({ email, ip, network: networkOf(ip), buckets })
+  if (!row) throw new Error('the credentials returned no row')
+  const { id, active, passwordHash } = row
+  const account = id !== null && passwordHash !== null ? { id, active: active === true, passwordHash } : undefined
+  return { account, buckets: [ofAddress, row.known ? ofKnown : ofStranger] as const, seconds: row.seconds }
 }
 
 const signingIn = prepared((db: Db) => {
   const user = db
     .$with('users', {})
     .as(
-      sql`select * from ${users} where ${and(eq(users.id, placeholder('userId')), eq(users.active, true), eq(users.passwordHash, placeholder('passwordHash')))} for share`,
+      sql`select * from ${users} where ${and(eq(users.id, placeholder('userId')), eq(users.active, true), eq(users.passwordHash, placeholder('passwordHash')), isOpen)} for share`,
     )
   const session = db.$with('sessions', {}).as(newSession(sql`${users}`))
   const recording = trail(db, { ...signInTrail, action: sql`'auth.login'`, rows: sql`${users}, ${sessions}` })
   return db
-    .with(user, session, recording, ...forgiveness(db, sql`${users}`))
+    .with(user, session, recording, emptyingAccount(db, sql`${users}`))
     .select({ user: shownUser, session: tokenRow })
     .from(users)
     .innerJoin(sessions, eq(sessions.userId, users.id))
@@ -113,17 +135,19 @@ const signingIn = prepared((db: Db) => {
 })
 
 /**
- * A new session of the account, whose failures in `buckets` are forgiven; undefined where it was deactivated, or its
- * password changed, since that was checked.
+ * A new session of the account, whose failures are forgotten; undefined where one of the `buckets` has filled, the account
+ * was deactivated, or its password changed, since that was checked.
  */
 export async function signIn(
   db: Db,
   config: Config,
   sender: Sender,
   { id: userId, passwordHash }: { id: string; passwordHash: string },
-  buckets: Bucket[],
+  buckets: readonly [Bucket, Bucket],
 ) {
-  const values = { ...sessionValues(config, sender), ...forgivenIn(buckets), userId, passwordHash }
+  const [, { key: accountKey }] = buckets
+  const throttled = { buckets: bucketsJson(buckets), accountKey }
+  const values = { ...sessionValues(config, sender), ...throttled, userId, passwordHash }
   const [row] = await signingIn(db, {}).execute(values)
   return row
 }

@@ -9,7 +9,14 @@ import { decoy, outdated, passwordFaults } from './passwords.ts'
 import { findCredentials, register, rehash, rotate, signIn } from './queries.ts'
 import { Login, Logout, Refresh, Register, SignedIn, Tokens } from './schema.ts'
 import { endOldestSessions, endSessions } from './session-queries.ts'
-import { count, registrationBuckets, signInBuckets } from './throttle.ts'
+import {
+  assertOpen,
+  countAttempt,
+  refuseUntilOpen,
+  registrationBuckets,
+  signInBuckets,
+  tokenBuckets,
+} from './throttle.ts'
 import { generationOf, type SessionRow, tokenPair, verifyToken } from './tokens.ts'
 
 const pairFor = (c: Asked, session: SessionRow) => tokenPair(c.env.config, c.env.keys, session)
@@ -47,7 +54,7 @@ export const authRoutes = new Hono<App>()
       const { password, ...account } = c.req.valid('json')
       const errors = passwordFaults(config, 'password', password, account)
       if (errors.length > 0) throw new Problem('bad-request', { errors })
-      await count(db, registrationBuckets(config, c.env.address))
+      await countAttempt(db, registrationBuckets(config, c.env.address))
       const passwordHash = await passwords.hash(password)
       const { user, session } = await register(db, config, sender(c), { ...account, passwordHash })
       return c.json({ user, ...(await pairFor(c, session)) }, 201)
@@ -66,14 +73,16 @@ export const authRoutes = new Hono<App>()
     async (c) => {
       const { config, db, passwords } = c.env
       const { email, password } = c.req.valid('json')
-      const account = await findCredentials(db, email, c.env.address)
-      const buckets = signInBuckets(config, email, c.env.address, account?.known)
-      await count(db, buckets)
+      const { account, buckets, seconds } = await findCredentials(db, config, email, c.env.address)
+      refuseUntilOpen(seconds)
       // An unknown account costs as much time as a known one.
-      const right = await passwords.verify(account?.passwordHash ?? decoy, password)
-      if (!account?.active || !right) throw refused(c, account?.id ?? null)
-      const signedIn = await signIn(db, config, sender(c), account, buckets)
-      if (!signedIn) throw refused(c, account.id)
+      const right = await passwords.verify(account?.passwordHash ?? decoy, password, () => assertOpen(db, buckets))
+      const signedIn = account?.active && right && (await signIn(db, config, sender(c), account, buckets))
+      if (!signedIn) {
+        // Only failures are counted: what is right is never refused for being many.
+        await countAttempt(db, buckets)
+        throw refused(c, account?.id ?? null)
+      }
       if (outdated(account.passwordHash))
         await rehash(db, account.id, account.passwordHash, await passwords.hash(password))
       const [pair] = await Promise.all([pairFor(c, signedIn.session), endOldest(c, account.id)])
@@ -100,7 +109,10 @@ export const authRoutes = new Hono<App>()
       if (session && !session.revokedAt) return c.json(await pairFor(c, session), 200)
       if (session) sessions.forget({ session: session.id })
       // Only failures are counted: what a good token may do, a bad one cannot use up.
-      await count(db, signInBuckets(config, claims?.sub, c.env.address))
+      await countAttempt(
+        db,
+        claims ? signInBuckets(config, claims.sub, c.env.address, false) : tokenBuckets(config, c.env.address),
+      )
       throw unauthorized('The refresh token is not valid, or its session has ended.')
     },
   )

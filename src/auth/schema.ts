@@ -48,6 +48,8 @@ export const sessions = pgTable(
     expiresAt: instant('expires_at').notNull(),
     revokedAt: instant('revoked_at'),
     ip: text('ip').notNull(),
+    /** That of the address, as failures are counted by; null of sessions from before it was kept. */
+    network: text('network'),
     userAgent: text('user_agent'),
   },
   (table) => [index('sessions_user_id_idx').on(table.userId)],
@@ -116,6 +118,11 @@ export const shownUser = {
 }
 
 export const User = shapeOf('User', shownUser)
+/** An account as its owner is shown it. */
+export const OwnAccount = shapeOf('OwnAccount', shownUser, {
+  doctorId: z.uuid().nullable().meta({ description: 'The doctor whom the account is linked to.' }),
+  patientId: z.uuid().nullable().meta({ description: 'The patient whom the account is linked to.' }),
+})
 export const Session = shapeOf('Session', shownSession, { current: z.boolean() })
 
 const tokens = {

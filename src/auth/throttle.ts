@@ -9,107 +9,135 @@ import { throttle } from './schema.ts'
 
 const { placeholder } = sql
 
-/** One thing that is counted, and how many of it may happen in how many minutes. Success empties an account's bucket. */
-export type Bucket = { key: string; limit: number; minutes: number; ofAccount: boolean }
+/** One thing that is counted, and how many of it may happen in how many minutes. */
+export type Bucket = { key: string; limit: number; minutes: number }
 
 /** Names of people and addresses are not kept here: only what they hash to. */
 const bucket = (limit: number, minutes: number, ...parts: string[]): Bucket => ({
   key: createHash('sha256').update(parts.join('\n')).digest('base64url'),
   limit,
   minutes,
-  ofAccount: parts[0] === 'account',
 })
 
+/** The failures from an address, whatever they tried. */
+const failuresOfAddress = (config: Config, address: string) =>
+  bucket(config.LOGIN_FAILURES_PER_ADDRESS, config.LOGIN_FAILURES_WINDOW_MIN, 'address', networkOf(address))
+
+/** Where failures are counted that are of no account: a token that is none. */
+export const tokenBuckets = (config: Config, address: string): Bucket[] => [failuresOfAddress(config, address)]
+
 /**
- * The failures of signing in as `account` from `address`. From an address where the account has signed in before they
- * are counted apart, so that a stranger's failures elsewhere do not lock its owner out.
+ * The failures of signing in as `account` from `address`: those of the address first, then those of the account. From a
+ * network where the account has signed in before they are counted apart, so that a stranger's failures elsewhere do not
+ * lock its owner out.
  */
-export const signInBuckets = (
-  config: Config,
-  account: string | undefined,
-  address: string,
-  known = false,
-): Bucket[] => {
-  const minutes = config.LOGIN_FAILURES_WINDOW_MIN
-  const ofAddress = bucket(config.LOGIN_FAILURES_PER_ADDRESS, minutes, 'address', networkOf(address))
-  if (account === undefined) return [ofAddress]
-  const ofAccount = bucket(
+export const signInBuckets = (config: Config, account: string, address: string, known: boolean): [Bucket, Bucket] => [
+  failuresOfAddress(config, address),
+  bucket(
     config.LOGIN_FAILURES_PER_ACCOUNT,
-    minutes,
+    config.LOGIN_FAILURES_WINDOW_MIN,
     'account',
     account,
     known ? networkOf(address) : '',
-  )
-  return [ofAccount, ofAddress]
-}
+  ),
+]
 
-/** The registrations from `address`. */
+/** The registrations, and changes of an e-mail address, from `address`. */
 export const registrationBuckets = (config: Config, address: string): Bucket[] => [
   bucket(config.REGISTRATIONS_PER_ADDRESS, config.REGISTRATIONS_WINDOW_MIN, 'registration', networkOf(address)),
 ]
 
-const input = sql`json_to_recordset(${placeholder('buckets')}::json) as bucket (key text, minutes int)`
+/** The parameter of {@link secondsUntilOpen} and {@link isOpen}. */
+export const bucketsJson = (buckets: readonly Bucket[]): string => JSON.stringify(buckets)
 
-const counting = prepared((db: Db) => {
-  const counted = db.$with('throttle', {}).as(sql`insert into ${throttle} as kept (key, count, ends_at)
-    select key, 1, now() + make_interval(mins => minutes) from ${input} order by key
-    on conflict (key) do update set
-      count = case when kept.ends_at > now() then kept.count + 1 else 1 end,
-      ends_at = case when kept.ends_at > now() then kept.ends_at else excluded.ends_at end
-    returning *`)
+const full = sql`from json_to_recordset(${placeholder('buckets')}::json) as bucket (key text, "limit" int, known boolean)
+  join ${throttle} on ${throttle.key} = bucket.key and ${throttle.endsAt} > now() and ${throttle.count} >= bucket.limit`
+
+/** In how many seconds the fullest of the parameter `buckets` opens again; null where none is full. `of` may leave some out. */
+export const secondsUntilOpen = (of: SQL = sql`true`): SQL<number | null> =>
+  sql<number | null>`(select ceil(extract(epoch from max(${throttle.endsAt}) - now()))::int ${full} where ${of})`
+
+/** None of the parameter `buckets` is full. */
+export const isOpen: SQL = sql`not exists (select ${full})`
+
+const tooMany = (seconds: number): Problem => {
+  const minutes = Math.ceil(seconds / 60)
+  return new Problem('too-many-requests', {
+    detail: `There were too many attempts. Try again in ${minutes} ${minutes === 1 ? 'minute' : 'minutes'}.`,
+    headers: { 'Retry-After': String(Math.max(1, seconds)) },
+  })
+}
+
+/** @throws {Problem} 429 with Retry-After, where `seconds` says in how many it may be tried again */
+export function refuseUntilOpen(seconds: number | null | undefined): void {
+  if (seconds !== null && seconds !== undefined) throw tooMany(seconds)
+}
+
+const looking = prepared((db: Db) =>
+  db.select({ seconds: secondsUntilOpen() }).from(sql`(values (1)) as one`).prepare('throttle_look'),
+)
+
+/** @throws {Problem} 429 where one of the buckets is full; nothing is counted */
+export async function assertOpen(db: Db, buckets: readonly Bucket[]): Promise<void> {
+  const [row] = await looking(db, {}).execute({ buckets: bucketsJson(buckets) })
+  refuseUntilOpen(row?.seconds)
+}
+
+/** Counts in a bucket, unless it is full: then it is left one over its limit, and that is how the caller knows. */
+const countingIn = (name: string, from: SQL) => sql`insert into ${throttle} as kept (key, count, ends_at)
+  select ${placeholder(`${name}Key`)}, 1, now() + make_interval(mins => ${placeholder(`${name}Minutes`)}::int) ${from}
+  on conflict (key) do update set
+    count = case when kept.ends_at > now() then least(kept.count, ${placeholder(`${name}Limit`)}::int) + 1 else 1 end,
+    ends_at = case when kept.ends_at > now() then kept.ends_at else excluded.ends_at end
+  returning kept.key, kept.count, ceil(extract(epoch from kept.ends_at - now()))::int as seconds`
+
+const counting = prepared((db: Db, { two }: { two: boolean }) => {
+  const first = db.$with('first', {}).as(countingIn('first', sql``))
+  // Nothing is counted in the second where the first is full.
+  const ifOpen = sql`from first where first.count <= ${placeholder('firstLimit')}::int`
+  const second = db.$with('second', {}).as(countingIn('second', ifOpen))
   // A few of the windows that ended, so that the table stays small.
   const swept = db.$with('swept', {}).as(sql`delete from ${throttle} where ${throttle.key} in (
-    select key from ${throttle} where ends_at < now() and key not in (select key from ${input}) limit 100 for update skip locked)`)
-  const wait = sql<number>`ceil(extract(epoch from ${throttle.endsAt} - now()))::int`.as('wait')
+    select key from ${throttle} where ends_at < now() and key <> ${placeholder('firstKey')}
+      and key is distinct from ${placeholder('secondKey')} limit 100 for update skip locked)`)
+  const counted = two ? sql`(select * from first union all select * from second)` : sql`first`
   return db
-    .with(swept, counted)
-    .select({ key: throttle.key, count: throttle.count, wait })
-    .from(throttle)
+    .with(swept, first, ...(two ? [second] : []))
+    .select({ key: sql<string>`key`, count: sql<number>`count`, seconds: sql<number>`seconds` })
+    .from(sql`${counted} as counted`)
     .prepare('throttle_count')
 })
 
+const giveBack = (db: Db, key: string) =>
+  db.execute(sql`update ${throttle} set count = count - 1 where key = ${key} and count > 0`)
+
 /**
- * Counts one attempt in each bucket before it is made, so that a hundred at once are a hundred.
+ * Counts one failure, or one attempt, in each bucket, atomically: of a thousand at once, as many pass as the limit allows.
+ * What one bucket refuses is counted in none.
  * @throws {Problem} 429 with Retry-After, in seconds, where one is full
  */
-export async function count(db: Db, buckets: Bucket[]): Promise<void> {
-  const rows = await counting(db, {}).execute({ buckets: JSON.stringify(buckets) })
-  const waits = rows.flatMap((row) =>
-    row.count > (buckets.find(({ key }) => key === row.key)?.limit ?? 0) ? [row.wait] : [],
-  )
-  if (waits.length > 0)
-    throw new Problem('too-many-requests', { headers: { 'Retry-After': String(Math.max(1, ...waits)) } })
+export async function countAttempt(db: Db, buckets: readonly Bucket[]): Promise<void> {
+  const [first, second] = buckets
+  if (!first) return
+  const rows = await counting(db, { two: second !== undefined }).execute({
+    firstKey: first.key,
+    firstLimit: first.limit,
+    firstMinutes: first.minutes,
+    secondKey: second?.key ?? null,
+    secondLimit: second?.limit ?? null,
+    secondMinutes: second?.minutes ?? null,
+  })
+  const refused = rows.find(({ key, count }) => count > (buckets.find((of) => of.key === key)?.limit ?? 0))
+  if (!refused) return
+  if (refused.key === second?.key) await giveBack(db, first.key)
+  throw tooMany(refused.seconds)
 }
 
-/**
- * Common table expressions that take back what {@link count} counted for an attempt that turned out well, and all of the
- * account's failures: in the statement of what was attempted, where there are rows in `when`.
- */
-export const forgiveness = (db: Db, when?: SQL) => {
-  // Locked in the order in which they are counted, so that the two never wait for each other.
-  const locked = db.$with('locked', {}).as(sql`select key from ${throttle}
-    where key = any(${placeholder('buckets')}::text[]) ${when && sql`and exists (select from ${when})`} order by key for update`)
-  const forgiven = db.$with('forgiven', {}).as(sql`update ${throttle}
-    set count = case when ${throttle.key} = ${placeholder('account')} then 0 else ${throttle.count} - 1 end
-    from locked where locked.key = ${throttle.key} returning ${throttle.key}`)
-  return [locked, forgiven]
-}
+/** A common table expression that empties the bucket of the parameter `accountKey`, where there are rows in `when`. */
+export const emptyingAccount = (db: Db, when: SQL) =>
+  db.$with('emptied', {}).as(sql`update ${throttle} set count = 0
+    where key = ${placeholder('accountKey')} and count > 0 and exists (select from ${when}) returning key`)
 
-/** The parameters of a statement with {@link forgiveness}. */
-export const forgivenIn = (buckets: Bucket[]) => ({
-  account: buckets.find(({ ofAccount }) => ofAccount)?.key ?? '',
-  buckets: `{${buckets.map(({ key }) => key).join(',')}}`,
-})
-
-const forgiving = prepared((db: Db) =>
-  db
-    .with(...forgiveness(db))
-    .select({ key: sql<string>`key` })
-    .from(sql`forgiven`)
-    .prepare('throttle_forgive'),
-)
-
-/** Forgives by itself, where what was attempted is no statement. */
-export async function forgive(db: Db, buckets: Bucket[]): Promise<void> {
-  await forgiving(db, {}).execute(forgivenIn(buckets))
-}
+/** Forgets the failures of a bucket. */
+export const emptyBucket = (db: Db, { key }: Bucket) =>
+  db.execute(sql`update ${throttle} set count = 0 where key = ${key} and count > 0`)

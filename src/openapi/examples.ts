@@ -67,6 +67,7 @@ export const examples: Record<string, unknown> = {
     current: true,
   },
   User: user,
+  OwnAccount: { ...user, doctorId: null, patientId: null },
   NewUser: { name: 'Dora Diaz', email: 'dora@example.org', password, role: 'doctor' },
   UserPatch: { role: 'doctor' },
   ResetToken: { token: 'kR3tY0pWc1uXg7Qn', expiresAt: at },

@@ -3,10 +3,9 @@ import type { z } from 'zod'
 import type { Caller } from '../access/can.ts'
 import { recorded } from '../audit/change.ts'
 import { signed, trail } from '../audit/record.ts'
-import { findUser } from '../auth/account-queries.ts'
-import { resets, sessions, shownUser, users } from '../auth/schema.ts'
-import { feeds } from '../calendar/schema.ts'
-import type { Db } from '../db/client.ts'
+import { endAccess, findUser } from '../auth/account-queries.ts'
+import { resets, shownUser, users } from '../auth/schema.ts'
+import type { Db, Pool } from '../db/client.ts'
 import { violates } from '../db/failure.ts'
 import { pages, preparedPage } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
@@ -76,30 +75,31 @@ export const createUser = (
 ) => records.insert(db, caller, { ...values, id: newId() })
 
 /**
- * Ends what sessions and calendar feeds an inactive account has left: after it was deactivated, and before it is active
- * again, so that one begun at that moment does not come back either.
+ * @throws {Problem} 404, 409 on the last active administrator, on a taken address and on the role of a doctor's account
  */
-const endAccessOfInactive = (db: Db, id: string) =>
-  db.execute(sql`with gone as (delete from ${feeds} using ${users}
-      where ${users.id} = ${feeds.userId} and ${users.id} = ${id} and not ${users.active})
-    update ${sessions} set revoked_at = now() from ${users}
-    where ${users.id} = ${sessions.userId} and ${users.id} = ${id} and not ${users.active} and revoked_at is null`)
+export async function changeUser(db: Pool, caller: Caller, id: string, values: z.output<typeof UserPatch>) {
+  if (values.active === undefined) return updateUser(db, caller, id, values)
+  return db.transaction(async (tx) => {
+    const [before] = await tx.select({ active: users.active }).from(users).where(eq(users.id, id)).for('no key update')
+    const user = await updateUser(tx, caller, id, values)
+    if (before?.active && values.active) return user
+    // Also of one that becomes active again: nothing that was begun at the moment of its end comes back.
+    const { ip, userAgent, requestId, role } = caller
+    await endAccess(tx, id, { userId: caller.id, role, ip, userAgent, requestId }, 200)
+    return user
+  })
+}
 
-/** @throws {Problem} 404, 409 on the last active administrator, on a taken address and on the role of a doctor's account */
-export async function changeUser(db: Db, caller: Caller, id: string, values: z.output<typeof UserPatch>) {
-  if (values.active === true) await endAccessOfInactive(db, id)
+async function updateUser(db: Db, caller: Caller, id: string, values: z.output<typeof UserPatch>) {
   const demotes = values.active === false || (values.role !== undefined && values.role !== 'admin')
   const user = await records.update(db, caller, { demotes }, id, values).catch((error: unknown) => {
     if (!violates(error, 'doctors_account_fkey')) throw error
     throw new Problem('conflict', { detail: 'The account is linked to a doctor: unlink it before its role changes.' })
   })
-  if (!user) {
-    const { etag } = await getUser(db, id)
-    if (isStale(caller.match, etag)) throw new Problem('precondition-failed')
-    throw new Problem('conflict', { detail: 'This is the last active administrator.' })
-  }
-  if (values.active === false) await endAccessOfInactive(db, id)
-  return user
+  if (user) return user
+  const { etag } = await getUser(db, id)
+  if (isStale(caller.match, etag)) throw new Problem('precondition-failed')
+  throw new Problem('conflict', { detail: 'This is the last active administrator.' })
 }
 
 const opening = prepared((db: Db) => {
