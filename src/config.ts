@@ -51,6 +51,7 @@ const Settings = z.object({
   WEB_CONCURRENCY: whole(1, 64, 1),
   DATABASE_PREPARE: flag(true),
   DATABASE_TIMEOUT_MS: whole(500, 60_000, 2000),
+  AUDIT_SPOOL_DIR: optional(z.string()),
   REPORTS_DIR: optional(z.string()),
   S3_ENDPOINT: optional(z.url({ protocol: /^https?$/, error: 'must be the URL of an S3 store' })),
   S3_REGION: optional(z.string()),

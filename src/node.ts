@@ -6,6 +6,7 @@ import { count } from 'drizzle-orm'
 import { rateLimits } from './access/rate-limits.ts'
 import { app } from './app.ts'
 import { auditLog, lastFlush } from './audit/record.ts'
+import { keepInSpool, takeUpSpool } from './audit/spool.node.ts'
 import { Sessions } from './auth/authenticate.ts'
 import { withDjango } from './auth/passwords.django.ts'
 import { nodeHasher } from './auth/passwords.node.ts'
@@ -15,6 +16,7 @@ import { tokenKeys } from './auth/tokens.ts'
 import { type Config, ConfigError } from './config.ts'
 import { close, connect, poolOf } from './db/client.ts'
 import { losesPreparedStatements } from './db/pooler.ts'
+import { nameOfDatabase } from './db/reason.ts'
 import { drainable } from './http/drain.node.ts'
 import { nodeLog } from './http/log.node.ts'
 import { answerRequests } from './http/raw.node.ts'
@@ -22,7 +24,7 @@ import { senderBehind } from './http/sender.ts'
 import { activatedSocket } from './http/socket-activation.node.ts'
 import { packageAssets } from './openapi/assets.node.ts'
 import { nodeMetrics } from './operation/metrics.node.ts'
-import { readinessOf } from './operation/readiness.ts'
+import { readinessOf, watchReadiness } from './operation/readiness.ts'
 import { collected } from './reports/files.node.ts'
 import { watchFiles } from './reports/files.ts'
 import { configure, openDatabase, openFiles, refuseToStart } from './setup.ts'
@@ -83,6 +85,13 @@ async function start(config: Config, worker?: Worker) {
       void audit.flush()
     }, 1000)
   })
+  const spoolFolder = config.AUDIT_SPOOL_DIR ?? config.DATA_DIR
+  const stopping = new AbortController()
+  void takeUpSpool(spoolFolder, audit, log, stopping.signal)
+  const databaseName = config.DATABASE_URL
+    ? nameOfDatabase(config.DATABASE_URL)
+    : `the embedded database in ${config.DATA_DIR}`
+  const stopWatching = watchReadiness(db, databaseName, log)
   const passwords = limited(withDjango(nodeHasher), Math.ceil(availableParallelism() / config.WEB_CONCURRENCY))
   // Loaded only where it is used: it takes long.
   const tracing = config.OTEL_EXPORTER_OTLP_ENDPOINT
@@ -137,7 +146,9 @@ async function start(config: Config, worker?: Worker) {
   finish = async () => {
     await connections.drain(drainTimeoutMs)
     clearTimeout(flushing)
-    await Promise.all([lastFlush(audit, log), tracing?.stop()])
+    stopping.abort()
+    stopWatching()
+    await Promise.all([lastFlush(audit, log, (rows) => keepInSpool(spoolFolder, rows)), tracing?.stop()])
     await close(db, 1)
     await database.stop()
   }

@@ -95,7 +95,7 @@ export async function openDatabase(config: Config, { share = false } = {}): Prom
     try {
       let applied = 0
       const database = await startEmbedded(folder, async (url) => {
-        applied = await migrate(url)
+        applied = (await migrate(url)).applied
       })
       return { ...database, embedded: true, joined: false, applied }
     } catch (error) {

@@ -1,6 +1,7 @@
+import { auditFull } from './access/can.ts'
 import { type RateLimitBinding, type RateLimits, rateLimits } from './access/rate-limits.ts'
 import { app } from './app.ts'
-import { auditLog, lastFlush } from './audit/record.ts'
+import { type Audit, auditLog, lastFlush } from './audit/record.ts'
 import { Sessions } from './auth/authenticate.ts'
 import { withDjango } from './auth/passwords.django.ts'
 import type { PasswordHasher } from './auth/passwords.ts'
@@ -39,6 +40,8 @@ const assetsOf =
 
 /** What outlives a request: settings, keys and memory, but no connection, since a socket belongs to one request. */
 type Isolate = {
+  /** Whether the audit log could not be written the last time. */
+  auditFails: boolean
   config: Config
   log: Log
   keys: TokenKeys
@@ -53,6 +56,7 @@ async function setUp(bindings: Bindings): Promise<Isolate> {
   // biome-ignore lint/suspicious/noConsole: it is how a Worker logs.
   const log = jsonLog(config.LOG_LEVEL, (line) => console.log(line))
   return {
+    auditFails: false,
     config,
     log,
     keys: await tokenKeys(config),
@@ -69,6 +73,17 @@ function notSetUp(error: unknown, request: Request): Response {
   console.error(error.message)
   const { status, headers, body } = refusal(new Problem('internal'), {
     sent: request.headers.get('X-Request-Id') ?? undefined,
+    secure: request.url.startsWith('https:'),
+  })
+  return new Response(body, { status, headers })
+}
+
+/** In place of an answer that would be in no audit log: it is thrown away, and its entries with it. */
+function notShown(audit: Audit, response: Response, request: Request): Response {
+  audit.takePending()
+  void response.body?.cancel()
+  const { status, headers, body } = refusal(auditFull(), {
+    sent: response.headers.get('X-Request-Id') ?? undefined,
     secure: request.url.startsWith('https:'),
   })
   return new Response(body, { status, headers })
@@ -95,10 +110,19 @@ export default {
       secure: request.url.startsWith('https:'),
       draining: false,
     }
-    const response = await app.fetch(request, env, context)
+    let response = await app.fetch(request, env, context)
     await discardBody(request, 32 * 1024 * 1024)
-    // Behind the answer: the trail, then the connections.
-    context.waitUntil(lastFlush(audit, isolate.log).finally(() => close(db, 1)))
+    // Behind the answer: the trail, then the connections. Where the trail could not be written the last time, in front of it.
+    if (isolate.auditFails && audit.backlog > 0) {
+      isolate.auditFails = (await audit.flush()) > 0
+      if (isolate.auditFails) response = notShown(audit, response, request)
+    }
+    const of = isolate
+    const lose = () => {
+      of.auditFails = true
+      return Promise.reject(new Error('a Worker has no place to keep them'))
+    }
+    context.waitUntil(lastFlush(audit, isolate.log, lose).finally(() => close(db, 1)))
     return response
   },
 }

@@ -99,6 +99,7 @@ export function can(name: PermissionName, said: About): MiddlewareHandler<Guarde
       refused(403)
       throw new Problem('forbidden')
     }
+    if (permission.audit && c.env.audit.isFull) throw auditFull()
     c.set('caller', { id, role, session, reach, action, match: matchOf(c.req), ip, userAgent, requestId })
     await next()
     const { status } = c.res
@@ -108,6 +109,13 @@ export function can(name: PermissionName, said: About): MiddlewareHandler<Guarde
   }
   return Object.assign<MiddlewareHandler<Guarded>, Guard>(handler, { [guard]: name, [about]: said })
 }
+
+/** What would leave an entry in the audit log is not done while none can be kept. */
+export const auditFull = () =>
+  new Problem('unavailable', {
+    detail: 'The audit log cannot be written just now, so nothing is shown or changed. Try again in a while.',
+    headers: { 'Retry-After': '5' },
+  })
 
 type Route = { method: string; path: string; handler: object }
 

@@ -3,7 +3,7 @@ import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Caller } from '../access/can.ts'
 import { patientOf } from '../access/patient-of.ts'
 import type { Db } from '../db/client.ts'
-import { databaseProblem } from '../db/failure.ts'
+import { isRefusedRow } from '../db/failure.ts'
 import { prepared } from '../db/prepared.ts'
 import type { Log } from '../http/log.ts'
 import { newId } from '../id.ts'
@@ -138,10 +138,18 @@ export type Audit = {
   add(entry: Entry): void
   /** How many entries are still to be written. */
   readonly backlog: number
+  /** Whether so many are that no further may be made: nothing is shown then that would leave one. */
+  readonly isFull: boolean
   /** How many were not written and never will be. */
   readonly lost: number
   /** Resolves when what was added before is written, or has failed: to how many entries wait for the next time. */
   flush(): Promise<number>
+  /** Writes rows as {@link Audit.takePending} gave them, once each, however often. Resolves to whether the database took them. */
+  write(rows: readonly string[]): Promise<boolean>
+  /** Gives away what still waits, as JSON. */
+  takePending(): string[]
+  /** Counts entries that are given up. */
+  giveUp(entries: number): void
 }
 
 /** An entry as the JSON of its row: text, since thousands of objects that wait are work for the garbage collector. */
@@ -164,8 +172,10 @@ const rowOf = (entry: Entry): string =>
 
 /** Entries of one statement: so many are not kept waiting for the next flush. */
 const batch = 200
-/** Entries kept while the database is away; beyond, the oldest are dropped and the loss is logged. */
-const most = 10_000
+/** Entries kept while the database is away. Beyond, nothing is shown that would leave one. */
+const fullAt = 10_000
+/** What requests under way may add to that. Beyond, the oldest are dropped and the loss is logged. */
+const most = 2 * fullAt
 
 /**
  * The trail's writer. `schedule` is called when there is something to write, also when that has just failed; what it
@@ -182,7 +192,8 @@ export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
     try {
       await insertEntries(db, {}).execute({ rows: `[${rows.join(',')}]` })
     } catch (error) {
-      if (databaseProblem(error)?.type === 'unavailable') throw error
+      // Whatever else it is may pass: only what is wrong with an entry itself costs it.
+      if (!isRefusedRow(error)) throw error
       if (rows.length === 1) {
         lost += 1
         return log.error({ msg: 'an audit entry was refused', lost: 1, err: error })
@@ -217,6 +228,9 @@ export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
     get backlog() {
       return waiting.length + underWay
     },
+    get isFull() {
+      return waiting.length >= fullAt
+    },
     get lost() {
       return lost
     },
@@ -229,18 +243,42 @@ export function auditLog(db: Db, log: Log, schedule: () => void): Audit {
       writing = writing.then(() => write(1))
       return writing
     },
+    async write(rows) {
+      try {
+        for (let at = 0; at < rows.length; at += batch) await insert(rows.slice(at, at + batch))
+        return true
+      } catch {
+        return false
+      }
+    },
+    takePending: () => waiting.splice(0),
+    giveUp(entries) {
+      lost += entries
+    },
   }
 }
 
 /** How often the last flush is tried, a second apart. */
 const tries = 3
 
-/** Flushes before the connections are closed. While the database is away it tries again; what then remains is logged as lost. */
-export async function lastFlush(audit: Audit, log: Log): Promise<void> {
-  let lost = await audit.flush()
-  for (let tried = 1; lost > 0 && tried < tries; tried += 1) {
+/**
+ * Flushes before the connections are closed. While the database is away it tries again; what then remains is kept by
+ * `keep`, which says where, for the next start, or else is lost.
+ */
+export async function lastFlush(audit: Audit, log: Log, keep?: (rows: string[]) => Promise<string>): Promise<void> {
+  let left = await audit.flush()
+  for (let tried = 1; left > 0 && tried < tries; tried += 1) {
     await new Promise((resolve) => setTimeout(resolve, 1000))
-    lost = await audit.flush()
+    left = await audit.flush()
   }
-  if (lost > 0) log.error({ msg: 'audit entries were lost', lost })
+  const rows = audit.takePending()
+  if (rows.length === 0) return
+  try {
+    if (!keep) throw new Error('there is no place to keep them')
+    const file = await keep(rows)
+    log.warn({ msg: 'audit entries are kept for the next start', entries: rows.length, file })
+  } catch (err) {
+    audit.giveUp(rows.length)
+    log.error({ msg: 'audit entries were lost', lost: rows.length, err })
+  }
 }

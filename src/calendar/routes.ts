@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type Context, Hono } from 'hono'
-import { anyone, can, type Guarded, sender } from '../access/can.ts'
+import { anyone, auditFull, can, type Guarded, sender } from '../access/can.ts'
 import { permissions } from '../access/permissions.ts'
 import { hashOf } from '../auth/tokens.ts'
 import type { App, Asked } from '../env.ts'
@@ -47,6 +47,7 @@ const resource = 'appointment'
  */
 async function openedBy(c: Asked, side: Side, id: string, token: string | undefined) {
   const { db, audit } = c.env
+  if (audit.isFull) throw auditFull()
   const feed = await openFeed(db, hashOf(token ?? ''))
   if (!feed) throw new Problem('not-found')
   const actor = { userId: feed.userId, role: feed.role, ...sender(c) }

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
 import { close, connect, type Pool } from '../db/client.ts'
+import { nameOfDatabase } from '../db/reason.ts'
 import { listens, openDatabase } from '../setup.ts'
 import { CommandError, sentenceOf } from './failure.ts'
 
@@ -17,11 +18,8 @@ export async function run(command: () => Promise<number | undefined>): Promise<n
 }
 
 /** What a sentence may call the database: never a URL, which holds a password. */
-const nameOf = (config: Config) => {
-  if (!config.DATABASE_URL) return `the embedded database in ${config.DATA_DIR}`
-  const { host, pathname } = new URL(config.DATABASE_URL)
-  return !host ? 'the database' : `the database${pathname.length > 1 ? ` ${pathname.slice(1)}` : ''} at ${host}`
-}
+const nameOf = (config: Config) =>
+  config.DATABASE_URL ? nameOfDatabase(config.DATABASE_URL) : `the embedded database in ${config.DATA_DIR}`
 
 /** `lost` tells when the process that serves a joined database has ended. */
 export type Database = { url: string; applied: number; db: Pool; name: string; lost: AbortSignal }

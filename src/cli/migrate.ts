@@ -6,7 +6,10 @@ import { CommandError } from './failure.ts'
 
 /** Migrates, and tells how many migrations that took and where. */
 const migrateOnce = (config: Config) =>
-  withDatabase(config, async ({ url, name, applied }) => ({ name, count: applied + (await migrate(url)) }))
+  withDatabase(config, async ({ url, name, applied }) => {
+    const migrated = await migrate(url)
+    return { name, count: applied + migrated.applied, unknown: migrated.unknown }
+  })
 
 /** The embedded database may be another command's, which ends when it likes: then this one opens it itself. */
 async function migrateWherever(config: Config): ReturnType<typeof migrateOnce> {
@@ -20,7 +23,13 @@ async function migrateWherever(config: Config): ReturnType<typeof migrateOnce> {
 }
 
 await run(async () => {
-  const { name, count } = await migrateWherever(configureCommand(process.env))
+  const { name, count, unknown } = await migrateWherever(configureCommand(process.env))
+  if (unknown === 'newer')
+    throw new CommandError(
+      `The schema of ${name} is newer than this code, which goes on working with it. Nothing was done: migrate with the newer version.`,
+    )
+  if (unknown === 'foreign')
+    throw new CommandError(`The schema of ${name} has migrations that are not of this project. Nothing was done.`)
   say(
     count === 0
       ? `Nothing to do: the schema is the newest already in ${name}.`

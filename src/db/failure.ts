@@ -19,20 +19,70 @@ const constraints: Record<string, () => Problem> = {
   doctors_account_fkey: () => invalid('userId', 'must be an account of role doctor'),
 }
 
-const unavailable = (cause: unknown) => new Problem('unavailable', { cause, headers: { 'Retry-After': '1' } })
+/**
+ * What a failure comes to. `unavailable`: the request may be sent again, 503. `conflict`: something else is stored that
+ * forbids it, 409. `unstorable`: the caller's value, 400. `fault`: ours, 500.
+ */
+type Outcome = 'unavailable' | 'conflict' | 'unstorable' | 'fault'
 
-/** SQLSTATE classes and codes, and those of the driver and of `connections.ts`, that mean "not now" and not "never". */
-const passing =
-  /^(08...|53...|25006|25P03|26000|57P0.|57014|40001|40P01|3D000|42P01|42P05|42501|58...|DEADLINE|POOL_FULL|NOT_COMMITTED|CONNECT\w*|E(CONN\w+|PIPE|HOSTUNREACH|TIMEDOUT|AI_AGAIN|NOTFOUND))$/
-/** The server does not let us in: its role or password was changed. */
-const shutOut = /^28...$/
+/**
+ * What each SQLSTATE comes to (PostgreSQL, appendix A), by its class or, where one of a class differs, by the whole code.
+ * What is in no row is a fault of ours.
+ */
+export const outcomes: Record<string, Outcome> = {
+  // Connections, and who may have one.
+  '08': 'unavailable',
+  '28': 'unavailable',
+  // A plan of before a migration.
+  '0A000': 'unavailable',
+  '22': 'unstorable',
+  // What validation should have kept out: a missing value, a failed check.
+  '23': 'fault',
+  '23503': 'conflict',
+  '23505': 'conflict',
+  '23P01': 'conflict',
+  '25': 'fault',
+  // A standby, a primary that was demoted, a managed server whose disk is full.
+  '25006': 'unavailable',
+  // A transaction that was aborted, rested too long or took too long.
+  '25P02': 'unavailable',
+  '25P03': 'unavailable',
+  '25P04': 'unavailable',
+  // A prepared statement that a pooler has lost, or made twice.
+  '26': 'unavailable',
+  '42P05': 'unavailable',
+  // No such database, schema, table, column, function or type: not migrated, or a migration under way.
+  '3D': 'unavailable',
+  '3F': 'unavailable',
+  '42P01': 'unavailable',
+  '42703': 'unavailable',
+  '42704': 'unavailable',
+  '42883': 'unavailable',
+  // Rights that are not granted yet, or no longer.
+  '42501': 'unavailable',
+  // Serialization and deadlocks, resources, locks, operators, the machine, configuration.
+  '40': 'unavailable',
+  '53': 'unavailable',
+  '55': 'unavailable',
+  '57': 'unavailable',
+  '58': 'unavailable',
+  '72': 'unavailable',
+  F0: 'unavailable',
+}
+
+/** Codes of the driver, of `connections.ts` and of the network that mean that the database is not to be had just now. */
+const unreachable =
+  /^(DEADLINE|POOL_FULL|NOT_COMMITTED|CONNECT\w*|E(CONN\w+|PIPE|HOSTUNREACH|NETUNREACH|TIMEDOUT|AI_AGAIN|NOTFOUND))$/
 /** No TLS with the server: its certificate has ended, say, or is of nobody whom Node trusts (Node, `tls`). */
 export const tlsFailed = /^(\w*CERT\w*|UNABLE_TO_\w+|ERR_(TLS|SSL)_\w+)$/
-/** Data that a column cannot hold (PostgreSQL, appendix A, class 22) and that validation let through. */
-const unstorable = /^22...$/
 
-const codeOf = (error: unknown): { code: string; constraint?: string } | undefined => {
-  const cause = error instanceof DrizzleQueryError ? error.cause : error
+function outcomeOf(code: string): Outcome {
+  if (unreachable.test(code) || tlsFailed.test(code)) return 'unavailable'
+  return outcomes[code] ?? outcomes[code.slice(0, 2)] ?? 'fault'
+}
+
+const failureOf = (error: unknown): { code: string; constraint: string } | undefined => {
+  const cause = causeWithoutQuery(error)
   if (!(cause instanceof Error) || !('code' in cause) || typeof cause.code !== 'string') return undefined
   const constraint =
     'constraint_name' in cause && typeof cause.constraint_name === 'string' ? cause.constraint_name : ''
@@ -40,18 +90,29 @@ const codeOf = (error: unknown): { code: string; constraint?: string } | undefin
 }
 
 /** Whether an error of the database is that `constraint` forbids it. */
-export const violates = (error: unknown, constraint: string): boolean => codeOf(error)?.constraint === constraint
+export const violates = (error: unknown, constraint: string): boolean => failureOf(error)?.constraint === constraint
 
-/** The problem that a failure of the database is to the caller, or undefined where it is a fault of ours. */
+/** Whether PostgreSQL refuses the very values of a row, now and ever (classes 22 and 23). */
+export const isRefusedRow = (error: unknown): boolean => /^2[23]...$/.test(failureOf(error)?.code ?? '')
+
+/** The problem that a failure of the database is to the caller, or undefined where it is none of the database. */
 export function databaseProblem(error: unknown): Problem | undefined {
-  const failure = codeOf(error)
+  const failure = failureOf(error)
   if (!failure) return undefined
-  if (failure.constraint && constraints[failure.constraint]) return constraints[failure.constraint]?.()
-  if ([passing, shutOut, tlsFailed].some((codes) => codes.test(failure.code)))
-    return unavailable(causeWithoutQuery(error))
-  if (unstorable.test(failure.code)) return invalid('', 'holds a value that cannot be stored', 'unstorable')
-  return new Problem('internal', { cause: causeWithoutQuery(error) })
+  const known = constraints[failure.constraint]
+  if (known) return known()
+  const cause = causeWithoutQuery(error)
+  switch (outcomeOf(failure.code)) {
+    case 'unavailable':
+      return new Problem('unavailable', { cause, headers: { 'Retry-After': '1' } })
+    case 'conflict':
+      return new Problem('conflict', { detail: 'Something that is stored already does not allow this.', cause })
+    case 'unstorable':
+      return invalid('', 'holds a value that cannot be stored', 'unstorable')
+    case 'fault':
+      return new Problem('internal', { cause })
+  }
 }
 
 /** Drizzle puts the statement and its parameters into the message: only the driver's own error may be logged. */
-const causeWithoutQuery = (error: unknown) => (error instanceof DrizzleQueryError ? error.cause : error)
+export const causeWithoutQuery = (error: unknown) => (error instanceof DrizzleQueryError ? error.cause : error)

@@ -7,12 +7,16 @@ const migrationsFolder = fileURLToPath(new URL('../../drizzle', import.meta.url)
 /** Any number, as long as it is the same in every process that migrates. */
 const lock = 4_202_026
 
+/** What a database has that this code does not know: migrations of a newer version of it, or of another project. */
+export type Unknown = 'newer' | 'foreign'
+
 /**
- * Brings the database at `url` to the newest schema, all or nothing, and tells how many migrations that took. Drizzle's
+ * Brings the database at `url` to the newest schema, all or nothing, and tells how many migrations that took, and what it
+ * has of `unknown` ones; a newer schema than this code's is left as it is. Drizzle's
  * own migrator takes no lock and reads where it stands before it begins. Here one transaction holds the lock from the
  * reading to the end, in Drizzle's own table: whoever comes later waits, and finds nothing to do.
  */
-export async function migrate(url: string): Promise<number> {
+export async function migrate(url: string): Promise<{ applied: number; unknown: Unknown | undefined }> {
   const migrations = readMigrationFiles({ migrationsFolder })
   const db = connect(url, { max: 1 })
   try {
@@ -21,17 +25,22 @@ export async function migrate(url: string): Promise<number> {
       await tx.execute(sql`create schema if not exists drizzle`)
       await tx.execute(sql`create table if not exists drizzle.__drizzle_migrations
         (id serial primary key, hash text not null, created_at bigint)`)
-      const [newest] = await tx.execute<{ at: string | null }>(
-        sql`select max(created_at) as at from drizzle.__drizzle_migrations`,
-      )
-      const missing = migrations.filter(({ folderMillis }) => folderMillis > Number(newest?.at ?? 0))
+      const rows = await tx.execute<{ at: string }>(sql`select created_at as at from drizzle.__drizzle_migrations`)
+      const present = rows.map(({ at }) => Number(at))
+      const known = migrations.map(({ folderMillis }) => folderMillis)
+      const strange = present.filter((at) => !known.includes(at))
+      if (strange.length > 0) {
+        const isNewer = strange.every((at) => at > Math.max(...known))
+        return { applied: 0, unknown: isNewer ? 'newer' : 'foreign' }
+      }
+      const missing = migrations.filter(({ folderMillis }) => folderMillis > Math.max(0, ...present))
       for (const { sql: statements, hash, folderMillis } of missing) {
         for (const statement of statements) await tx.execute(sql.raw(statement))
         await tx.execute(
           sql`insert into drizzle.__drizzle_migrations (hash, created_at) values (${hash}, ${folderMillis})`,
         )
       }
-      return missing.length
+      return { applied: missing.length, unknown: undefined }
     })
   } finally {
     await close(db)

@@ -1,21 +1,35 @@
 import { sql } from 'drizzle-orm'
 import journal from '../../drizzle/meta/_journal.json' with { type: 'json' }
 import type { Db } from '../db/client.ts'
+import { reasonOf } from '../db/reason.ts'
+import type { Log } from '../http/log.ts'
 import { Problem } from '../http/problem.ts'
 
 /** The newest migration that this code was written for, as drizzle-kit and the database both know it. */
 const newest = Math.max(0, ...journal.entries.map((entry) => entry.when))
 
-const migrated = (db: Db) =>
-  db.execute<{ done: boolean }>(sql`select max(created_at) >= ${newest} as done from drizzle.__drizzle_migrations`)
+/** What the service needs of the database: that it takes writes, and that its schema is that of this code or newer. */
+const asked = (db: Db) =>
+  db.execute<{ migrated: boolean; writable: boolean }>(sql`select max(created_at) >= ${newest} as migrated,
+    not pg_is_in_recovery() and current_setting('transaction_read_only') = 'off' as writable from drizzle.__drizzle_migrations`)
 
-/** @throws {Problem} 503 where the database is away, or not migrated */
+/** The tables that are asked are not there: no migration ever ran. */
+const neverMigrated = /^(42P01|3F000)$/
+
+const notReady = (detail: string, cause?: unknown) =>
+  new Problem('unavailable', { detail, cause, headers: { 'Retry-After': '5' } })
+
+/** @throws {Problem} 503 where the database is away, takes no writes or is not migrated. It says why, and names nothing. */
 export async function assertReady(db: Db): Promise<void> {
-  const [row] = await migrated(db).catch((cause: unknown) => {
-    throw new Problem('unavailable', { cause, headers: { 'Retry-After': '1' } })
+  const [row] = await asked(db).catch((cause: unknown) => {
+    const reason = reasonOf(cause, 'the database')
+    if (!reason) throw cause
+    if (neverMigrated.test(reason.code)) throw notReady('The database is not migrated.', cause)
+    if (reason.code === '3D000') throw notReady('The database does not exist (3D000).', cause)
+    throw notReady(reason.sentence, cause)
   })
-  if (!row?.done)
-    throw new Problem('unavailable', { detail: 'The database is not migrated.', headers: { 'Retry-After': '5' } })
+  if (!row?.migrated) throw notReady('The database is not migrated.')
+  if (!row.writable) throw notReady('The database takes no writes: it is a standby, or read-only.')
 }
 
 /** How long an answer holds, in ms. */
@@ -25,10 +39,10 @@ const answerTimeoutMs = 500
 
 /** Tells whether {@link assertReady} holds, and asks the database no more than every 5 seconds, however often it is called. */
 export function readinessOf(db: Db): () => Promise<boolean> {
-  let asked: Promise<boolean> | undefined
+  let answer: Promise<boolean> | undefined
   let askedAt = 0
   return () => {
-    if (asked && performance.now() - askedAt < holdsMs) return asked
+    if (answer && performance.now() - askedAt < holdsMs) return answer
     askedAt = performance.now()
     const { promise, resolve } = Promise.withResolvers<boolean>()
     const late = setTimeout(() => resolve(false), answerTimeoutMs)
@@ -38,7 +52,36 @@ export function readinessOf(db: Db): () => Promise<boolean> {
         () => resolve(false),
       )
       .finally(() => clearTimeout(late))
-    asked = promise
+    answer = promise
     return promise
   }
+}
+
+/** How often a process looks whether its database is there, in ms. */
+const watchIntervalMs = 5000
+
+/**
+ * Says in the log, at the start and where that changes, why the database of this `name` cannot be used, and when it can be
+ * again. Stops when what is returned is called.
+ */
+export function watchReadiness(db: Db, name: string, log: Log): () => void {
+  let said: string | undefined
+  const look = async () => {
+    const fault = await assertReady(db).then(
+      () => undefined,
+      (error: unknown) => {
+        const cause = error instanceof Problem ? (error.cause ?? error) : error
+        const detail = error instanceof Problem ? error.details.detail : 'The database cannot be used.'
+        return reasonOf(cause, name)?.sentence ?? `${detail} That is ${name}.`
+      },
+    )
+    if (fault === said) return
+    if (fault) log.error({ msg: `${fault} Requests are answered 503 until that is mended; it is tried again.` })
+    else log.info({ msg: `The database can be used again: ${name}.` })
+    said = fault
+  }
+  void look()
+  const timer = setInterval(() => void look(), watchIntervalMs)
+  timer.unref()
+  return () => clearInterval(timer)
 }
