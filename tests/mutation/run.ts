@@ -31,9 +31,9 @@ const migrations = ['drizzle/*audit_is_append_only.sql', 'drizzle/*appointments_
 /** The tests that are tried first, and those that are tried where the first notice nothing. */
 const quick = [
   ...['accounts', 'appointments', 'audit', 'audit-subject', 'calendar', 'doctors', 'etag', 'idempotency', 'lists'],
-  ...['mappings', 'patients', 'reports', 'scope', 'sessions', 'statements', 'throttle'],
+  ...['limits', 'mappings', 'patients', 'rate-limits', 'reports', 'scope', 'sessions', 'statements', 'throttle'],
 ].map((name) => `tests/${name}.test.ts`)
-const thorough = ['tests/security.test.ts', 'tests/input.test.ts', 'tests/races', 'tests/limits.test.ts']
+const thorough = ['tests/security.test.ts', 'tests/input.test.ts', 'tests/races']
 
 const root = resolve(import.meta.dirname, '../..')
 const workspace = mkdtempSync(join(tmpdir(), 'hospital-mutation-'))
