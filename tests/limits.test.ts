@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { sql } from 'drizzle-orm'
 import { afterAll, describe, expect, it } from 'vitest'
+import { beyondLimit } from '../src/access/limits.ts'
 import { type Answer, Api, doctor, type Person, password, patient, world } from './support/api.ts'
 
 const { api, url, admin } = await world({
@@ -146,11 +147,20 @@ describe('uploads of an account', () => {
     const files = await readdir(api.folder)
     expectLimit(await upload(person, id, form(424 * KiB + 1)), /^The limit is 1 MiB uploaded a day by one account\. /)
     expect(await readdir(api.folder)).toEqual(files)
-    expect((await upload(person, id, form(424 * KiB))).status).toBe(201)
+    expect(statuses([await upload(person, id, form(424 * KiB - 1)), await upload(person, id, form(1))])).toEqual([
+      201, 201,
+    ])
+    await api.db.execute(sql`update daily_use set count = 1 where user_id = ${person.id}`)
     expectLimit(await upload(person, id, form(1)), /^The limit is 1 MiB uploaded a day/)
     const { person: other, id: others } = await seen()
     expectLimit(await upload(other, others, form(1024 * KiB + 1)), /^The limit is 1 MiB uploaded a day/)
     expect((await upload(other, others, form(1024 * KiB))).status).toBe(201)
+  })
+
+  it('are counted apart from what else is limited', async () => {
+    const pat = await api.register('Pat')
+    const [first] = await times(3, () => add(pat))
+    expect(statuses(await times(4, () => upload(pat, first?.id ?? '')))).toEqual([201, 201, 201, 429])
   })
 
   it('count although they are deleted', async () => {
@@ -205,6 +215,21 @@ describe('uploads of an account', () => {
     )
     expect(statuses(await times(3, () => upload(person, id, form(10), byDefault)))).toEqual([201, 201, 429])
   })
+})
+
+it.each([
+  [1, '1 second'],
+  [2, '2 seconds'],
+  [119, '119 seconds'],
+  [120, '2 minutes'],
+  [121, '3 minutes'],
+  [7199, '120 minutes'],
+  [7200, '2 hours'],
+  [86_400, '24 hours'],
+])('a refusal for %i s says to try again in %s', (seconds, words) => {
+  const { details } = beyondLimit(api.env.config, 'UPLOADS_PER_ACCOUNT_DAY', seconds)
+  expect(details.detail).toMatch(new RegExp(`\\. Try again in ${words}\\.$`))
+  expect(details.headers).toEqual({ 'Retry-After': `${seconds}` })
 })
 
 describe('sessions of an account', () => {

@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it, vi } from 'vitest'
+import { rateLimits } from '../src/access/rate-limits.ts'
 import { Api, type Options, type Person, patient, world } from './support/api.ts'
 
 const settings = { REQUESTS_PER_ACCOUNT_MIN: '4', REQUESTS_PER_ADDRESS_MIN: '3' }
@@ -21,11 +22,14 @@ async function statuses(times: number, path: string, options: Options, on = api,
 }
 const from = (address: string) => ({ env: { address } })
 const as = ({ access }: Person, address = nowhere()) => ({ token: access, ...from(address) })
-/** Acts as if the clock had gone on by a minute. */
-async function aMinuteLater(act: () => Promise<void>) {
-  const now = performance.now.bind(performance)
-  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + 60_000)
-  await act().finally(() => clock.mockRestore())
+/** Acts on a clock that stands still, and is set on by so many ms. */
+async function onClock(act: (setOn: (ms: number) => void) => Promise<void>) {
+  let now = performance.now()
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now)
+  const setOn = (ms: number) => {
+    now += ms
+  }
+  await act(setOn).finally(() => clock.mockRestore())
 }
 /** How many of so many requests get each status, ten of them at once. */
 async function counts(times: number, path: string, options: Options, on: Api) {
@@ -56,8 +60,11 @@ describe('requests of one account', () => {
 
   it('are taken again when the minute is over', async () => {
     const person = await api.register('Pat')
-    expect(await statuses(5, '/api/doctors', as(person))).toEqual([200, 200, 200, 200, 429])
-    await aMinuteLater(async () => {
+    await onClock(async (setOn) => {
+      expect(await statuses(5, '/api/doctors', as(person))).toEqual([200, 200, 200, 200, 429])
+      setOn(59_999)
+      expect((await person.get('/api/doctors')).headers.get('Retry-After')).toBe('1')
+      setOn(1)
       expect(await statuses(5, '/api/doctors', as(person))).toEqual([200, 200, 200, 200, 429])
     })
   })
@@ -134,8 +141,11 @@ describe('requests of one address without a valid token', () => {
 
   it('are taken again when the minute is over', async () => {
     const options = from(nowhere())
-    expect(await statuses(4, '/', options)).toEqual([200, 200, 200, 429])
-    await aMinuteLater(async () => {
+    await onClock(async (setOn) => {
+      expect(await statuses(4, '/', options)).toEqual([200, 200, 200, 429])
+      setOn(59_999)
+      expect(await statuses(1, '/', options)).toEqual([429])
+      setOn(1)
       expect(await statuses(4, '/', options)).toEqual([200, 200, 200, 429])
     })
   })
@@ -170,5 +180,50 @@ describe('requests of one address without a valid token', () => {
     // Of the one that was asked last so long ago nothing is kept any more.
     for (let i = 0; i < 10_000; i += 1) limiter(`${i}`)
     expect(limiter('the first')).toBe(0)
+  })
+})
+
+describe('requests where Cloudflare’s binding counts too', () => {
+  const person = api.register('Pat')
+  /** The answers to a request of an account and to one of an address, where both bindings say this. */
+  async function answers(limit: () => Promise<{ success: boolean }>, on = unlimited.env.config) {
+    const asked: string[] = []
+    const binding = {
+      limit({ key }: { key: string }) {
+        asked.push(key)
+        return limit()
+      },
+    }
+    const env = { rateLimits: rateLimits(on, { account: binding, address: binding }), address: '2001:db8:9:9::1' }
+    const { access: token } = await person
+    const sent = [
+      await byDefault.send('GET', '/api/doctors', undefined, { token, env }),
+      await byDefault.send('GET', '/', undefined, { env }),
+      await byDefault.send('GET', '/api/doctors', undefined, { env }),
+    ]
+    return { asked, statuses: sent.map(({ status }) => status), wait: sent[0]?.headers.get('Retry-After') }
+  }
+  const counting = byDefault.env.config
+
+  it('are taken where it says so, and refused for a minute where it does not', async () => {
+    const { id } = await person
+    const network = '2001:db8:9:9'
+    expect(await answers(async () => ({ success: true }), counting)).toMatchObject({
+      asked: [id, network, network],
+      statuses: [200, 200, 401],
+    })
+    expect(await answers(async () => ({ success: false }), counting)).toMatchObject({
+      statuses: [429, 429, 429],
+      wait: '60',
+    })
+  })
+
+  it('are taken where it cannot count', async () => {
+    const failing = await answers(() => Promise.reject(new Error('away')), counting)
+    expect(failing.statuses).toEqual([200, 200, 401])
+  })
+
+  it('are not told to it where the limit is 0', async () => {
+    expect(await answers(async () => ({ success: false }))).toMatchObject({ asked: [], statuses: [200, 200, 401] })
   })
 })
