@@ -1,17 +1,28 @@
+import { closestMatch } from 'leven'
 import * as z from 'zod'
 
 /** An empty variable means the same as none: `.dev.vars` and compose files cannot leave one out. */
 const unset = (value: unknown) => (value === '' ? undefined : value)
 const optional = <T extends z.ZodType>(schema: T) => z.preprocess(unset, schema.optional())
-const whole = (min: number, max: number, fallback: number) =>
-  z.preprocess(unset, z.coerce.number({ error: 'must be a whole number' }).int().min(min).max(max).default(fallback))
+const whole = (min: number, max: number, fallback: number) => {
+  const error = `must be a whole number from ${min} to ${max}`
+  const value = z
+    .string({ error })
+    .regex(/^\d{1,15}$/, error)
+    .transform(Number)
+    .pipe(z.int().min(min, error).max(max, error))
+  // Workers give numbers of wrangler.toml as such.
+  return z.preprocess((given) => (typeof given === 'number' ? String(given) : unset(given)), value.default(fallback))
+}
 const oneOf = <const T extends readonly [string, ...string[]]>(values: T, fallback: T[number]) =>
   z.preprocess(
     unset,
     z.enum(values, { error: `must be one of ${values.join(', ')}` }).default(() => fallback),
   )
-const flag = (fallback: boolean) =>
-  oneOf(['true', 'false'], fallback ? 'true' : 'false').transform((value) => value === 'true')
+const trueOrFalse = z
+  .enum(['true', 'false'], { error: 'must be one of true, false' })
+  .transform((value) => value === 'true')
+const flag = (fallback: boolean) => z.preprocess(unset, trueOrFalse.default(fallback))
 const text = (fallback: string) => z.preprocess(unset, z.string().default(fallback))
 const list = <T extends z.ZodType<string, string>>(item: T) =>
   z
@@ -78,7 +89,8 @@ const Settings = z.object({
   PATIENTS_PER_ACCOUNT_DAY: whole(0, 1_000_000, 50),
   SESSIONS_PER_ACCOUNT: whole(0, 1_000_000, 20),
   CALENDAR_FEEDS_PER_ACCOUNT: whole(0, 1_000_000, 5),
-  FIRST_USER_IS_ADMIN: flag(true),
+  /** By default true outside production, where strangers can register, and false in it. */
+  FIRST_USER_IS_ADMIN: optional(trueOrFalse),
   REGISTRATION: oneOf(['open', 'closed'], 'open'),
   TRUST_PROXY: list(network),
   CORS_ORIGINS: list(origin),
@@ -89,7 +101,7 @@ const Settings = z.object({
   OTEL_EXPORTER_OTLP_ENDPOINT: optional(z.url({ protocol: /^https?$/, error: 'must be the URL of a collector' })),
 })
 
-export type Config = Readonly<z.output<typeof Settings>>
+export type Config = Readonly<z.output<typeof Settings> & { FIRST_USER_IS_ADMIN: boolean }>
 
 /** What a setting is where it is not set. */
 export const defaultOf = <Name extends keyof Config>(name: Name) => Settings.shape[name].parse(undefined)
@@ -124,5 +136,30 @@ export function readConfig(source: Record<string, unknown>, { keepsFiles = false
     )
   if (!result.success || faults.length > 0)
     throw new ConfigError(`Some settings need your attention:\n${[...new Set(faults)].join('\n')}`)
-  return result.data
+  const { FIRST_USER_IS_ADMIN = result.data.NODE_ENV !== 'production' } = result.data
+  return { ...result.data, FIRST_USER_IS_ADMIN }
+}
+
+/** The beginnings of names that are ours alone. */
+const ownPrefixes =
+  /^(ACCESS_TOKEN|AUDIT|DATABASE|JWT|LOGIN_FAILURES|METRICS|PASSWORD_MIN|REFRESH_TOKEN|REGISTRATIONS|REPORTS|REQUESTS_PER|S3|SESSION_LIFETIME|SESSIONS_PER|UPLOADS?_)_?/
+/** Names that others read: OpenTelemetry, npm, wrangler, PostgreSQL's tools, and what makes the database. */
+const ofOthers = /^(OTEL_|npm_|NODE_|PG|CLOUDFLARE_|WRANGLER_|DATABASE_PASSWORD$|DATABASE_API_PASSWORD$)/
+/** So many letters may differ in a name that is taken for a misspelt one. */
+const misspeltBy = 2
+const shortestToCompare = 7
+
+/**
+ * The variables of `source` that look like settings of ours and are none, and what each may have been meant to be. Those of
+ * others are left alone. Never their values.
+ */
+export function findMisspelt(source: Record<string, unknown>): string[] {
+  const known = Object.keys(Settings.shape)
+  return Object.entries(source).flatMap(([name, value]) => {
+    if (typeof value !== 'string' || known.includes(name) || ofOthers.test(name)) return []
+    const nearest = closestMatch(name, known, { maxDistance: misspeltBy })
+    if (nearest !== undefined && name.length >= shortestToCompare)
+      return [`${name} is no setting, and is not read: is ${nearest} meant?`]
+    return ownPrefixes.test(name) ? [`${name} is no setting, and is not read.`] : []
+  })
 }

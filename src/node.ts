@@ -13,7 +13,7 @@ import { nodeHasher } from './auth/passwords.node.ts'
 import { limited } from './auth/passwords.ts'
 import { users } from './auth/schema.ts'
 import { tokenKeys } from './auth/tokens.ts'
-import { type Config, ConfigError } from './config.ts'
+import { type Config, ConfigError, findMisspelt } from './config.ts'
 import { close, connect, poolOf } from './db/client.ts'
 import { losesPreparedStatements } from './db/pooler.ts'
 import { nameOfDatabase } from './db/reason.ts'
@@ -57,6 +57,7 @@ async function start(config: Config, worker?: Worker) {
     log.error({ msg: 'ended by a fault of its own', err })
     process.exit(1)
   })
+  if (worker === undefined || worker.id === 1) for (const msg of findMisspelt(process.env)) log.warn({ msg })
   const store = await openFiles(config)
   const fault = await store.findFault()
   if (fault) log.warn({ msg: fault })

@@ -7,7 +7,7 @@ import { withDjango } from './auth/passwords.django.ts'
 import type { PasswordHasher } from './auth/passwords.ts'
 import { workerHasher } from './auth/passwords.worker.ts'
 import { type TokenKeys, tokenKeys } from './auth/tokens.ts'
-import { type Config, ConfigError, readConfig } from './config.ts'
+import { type Config, ConfigError, findMisspelt, readConfig } from './config.ts'
 import { close, connect } from './db/client.ts'
 import type { Env } from './env.ts'
 import { discardBody } from './http/form.ts'
@@ -55,6 +55,7 @@ async function setUp(bindings: Bindings): Promise<Isolate> {
   const config = readConfig({ ...bindings, DATABASE_URL: bindings.HYPERDRIVE.connectionString })
   // biome-ignore lint/suspicious/noConsole: it is how a Worker logs.
   const log = jsonLog(config.LOG_LEVEL, (line) => console.log(line))
+  for (const msg of findMisspelt(bindings)) log.warn({ msg })
   return {
     auditFails: false,
     config,

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm'
-import type { Config } from '../config.ts'
+import { type Config, findMisspelt } from '../config.ts'
 import { close, connect, type Pool } from '../db/client.ts'
 import { nameOfDatabase } from '../db/reason.ts'
 import { listens, openDatabase } from '../setup.ts'
@@ -40,6 +40,7 @@ async function reach(db: Pool): Promise<void> {
  * @throws {CommandError} a sentence where the database is the reason
  */
 export async function withDatabase<T>(config: Config, work: (database: Database) => Promise<T>): Promise<T> {
+  for (const sentence of findMisspelt(process.env)) process.stderr.write(`${sentence}\n`)
   const name = nameOf(config)
   const { url, applied, joined, stop } = await openDatabase(config, { share: true }).catch((error: unknown) => {
     throw CommandError.of(error, name)

@@ -29,7 +29,9 @@ const isSame = (a: string, b: string) => timingSafeEqual(Buffer.from(hashOf(a)),
 /** Lets through who has the METRICS_TOKEN, where there is one. @throws {Problem} 404 where no figures are kept, 401 */
 const needsMetricsToken: MiddlewareHandler<App> = (c, next) => {
   const { config, metrics } = c.env
-  if (!metrics.exposition) throw new Problem('not-found', { detail: 'No metrics are kept here.' })
+  // In production only who has the token learns that there are any.
+  const isClosed = config.NODE_ENV === 'production' && !config.METRICS_TOKEN
+  if (!metrics.exposition || isClosed) throw new Problem('not-found', { detail: 'No metrics are kept here.' })
   if (config.METRICS_TOKEN && !isSame(bearer(c) ?? '', config.METRICS_TOKEN))
     throw unauthorized('Send the METRICS_TOKEN: Authorization: Bearer and the token.')
   return next()
@@ -75,7 +77,7 @@ export const operationRoutes = new Hono<App>()
       id: 'getMetrics',
       summary: 'Get the figures of the service, for Prometheus',
       description:
-        'Where METRICS_TOKEN is set, it is needed as `Authorization: Bearer …`. On Workers there are none: 404.',
+        'Where METRICS_TOKEN is set, it is needed as `Authorization: Bearer …`; in production without it, and on Workers, there are none: 404.',
       answers: content(['text/plain']),
       problems: ['unauthorized', 'not-found'],
     }),
