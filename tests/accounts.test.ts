@@ -1,8 +1,8 @@
 import { sql } from 'drizzle-orm'
 import { describe, expect, it } from 'vitest'
-import { type Api, doctor, type Person, password, patient, world } from './support/api.ts'
+import { Api, doctor, type Person, password, patient, world } from './support/api.ts'
 
-const { api, admin } = await world()
+const { api, admin, url } = await world()
 
 const login = (email: string, word = password, on: Api = api) =>
   on.send('POST', '/api/auth/login', { email, password: word })
@@ -226,5 +226,42 @@ describe('the account that is shown to its owner', () => {
     const profile = await admin.post('/api/doctors', doctor({ userId: person.id }))
     expect((await read()).linked).toEqual([profile.id, null])
     expect((await admin.get(`/api/users/${person.id}`)).body).not.toHaveProperty('doctorId')
+  })
+})
+
+describe('what outlasts a session', () => {
+  /** Another process, which trusts the session of `person` for a while whatever has become of it. */
+  async function trusting(person: Person) {
+    const other = await Api.start(url)
+    expect((await other.send('GET', '/api/auth/me', undefined, { token: person.access })).status).toBe(200)
+    return other
+  }
+  const ends: [string, (person: Person) => Promise<unknown>][] = [
+    [
+      'a changed password',
+      async (person) => {
+        const owner = (await login(person.email)).string('access')
+        const body = { currentPassword: password, newPassword: `${password}!` }
+        await api.send('POST', '/api/auth/password', body, { token: owner })
+      },
+    ],
+    ['a deactivation', (person) => admin.patch(`/api/users/${person.id}`, { active: false })],
+    ['the end of all sessions', (person) => person.post('/api/auth/logout-all')],
+  ]
+
+  it.each(ends)('is not made after %s, by a process that has not heard of it either', async (_, end) => {
+    const person = await api.register('Stolen')
+    const { id: patientId } = await person.post('/api/patients', patient())
+    await admin.patch(`/api/users/${person.id}`, { role: 'admin' })
+    const other = await trusting(person)
+    await end(person)
+    const paths = [`/api/patients/${patientId}/calendar-feed`, `/api/users/${person.id}/reset-token`]
+    for (const path of paths) {
+      const answer = await other.send('POST', path, undefined, { token: person.access })
+      expect([path, answer.status]).toEqual([path, 401])
+    }
+    await other.stop()
+    expect(await api.db.execute(sql`select from feeds where user_id = ${person.id}`)).toHaveLength(0)
+    expect(await api.db.execute(sql`select from resets where user_id = ${person.id}`)).toHaveLength(0)
   })
 })

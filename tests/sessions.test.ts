@@ -159,6 +159,9 @@ describe('refreshing', () => {
     const person = await api.register('Old')
     await api.db.execute(sql`update sessions set expires_at = now() where user_id = ${person.id}`)
     expect((await refresh(person.refresh)).status).toBe(401)
+    expect((await me(person.access)).status).toBe(401)
+    const token = (await login(person.email)).string('access')
+    expect((await api.send('GET', '/api/auth/sessions', undefined, { token })).each('current')).toEqual([true])
   })
 
   it.each([

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
-import { describe, expect, it } from 'vitest'
-import type { PasswordHasher } from '../src/auth/passwords.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { limited, type PasswordHasher } from '../src/auth/passwords.ts'
 import { Api, password, world } from './support/api.ts'
 
 const settings = { LOGIN_FAILURES_PER_ACCOUNT: '3', LOGIN_FAILURES_PER_ADDRESS: '6', REGISTRATIONS_PER_ADDRESS: '4' }
@@ -128,7 +128,7 @@ it.each([
 
 it('takes the addresses of one IPv6 network for one', async () => {
   const statuses: number[] = []
-  const spellings = ['2001:db8::1', '2001:db8:0:0:ffff::', '2001:db8::9:9', '2001:db8::2']
+  const spellings = ['2001:db8::1', '2001:db8:0:0:ffff::', '2001:0DB8::9:9', '2001:db8::2']
   for (const [i, address] of [...spellings, '2001:db8::3', '2001:db8::4', '2001:db8::5'].entries())
     statuses.push((await login(`six${i}@example.org`, 'wrong password', address)).status)
   expect(statuses).toEqual([401, 401, 401, 401, 401, 401, 429])
@@ -238,6 +238,152 @@ it('a new e-mail address is asked for no more often than a registration', async 
   const statuses: number[] = []
   for (let i = 0; i < 5; i += 1) statuses.push((await ask(taken)).status)
   expect(statuses).toEqual([409, 409, 409, 429, 429])
+})
+
+/** Checks passwords once as many wait for it, all with the same outcome: each of them has looked before any is counted. */
+function together(many: number, outcome: () => Promise<boolean>): PasswordHasher {
+  let arrived = 0
+  const { promise, resolve } = Promise.withResolvers<void>()
+  return {
+    hash: (word) => api.env.passwords.hash(word),
+    async verify() {
+      arrived += 1
+      if (arrived === many) resolve()
+      await promise
+      return outcome()
+    },
+  }
+}
+
+it('what one of two buckets refuses is counted in neither, also of many at once', async () => {
+  const address = nowhere()
+  for (const email of ['x@example.org', 'y@example.org']) await fail(1, email, () => address)
+  const passwords = together(40, async () => false)
+  const guess = () =>
+    api.send('POST', '/api/auth/login', { email: 'one@example.org', password }, { env: { address, passwords } })
+  const answers = await Promise.all(Array.from({ length: 40 }, guess))
+  expect(answers.filter(({ status }) => status === 401)).toHaveLength(3)
+  expect(answers.filter(({ status }) => status === 429)).toHaveLength(37)
+  // Five of the six that the address may have: there is room for one.
+  expect(await fail(2, 'z@example.org', () => address)).toEqual([401, 429])
+})
+
+describe('the current password', () => {
+  const change = (token: string, address: string, word: string) =>
+    api.send(
+      'POST',
+      '/api/auth/password',
+      { currentPassword: word, newPassword: `${password}!` },
+      { ...from(address), token },
+    )
+
+  it('is guessed no oftener with a stolen access token from many networks', async () => {
+    const { access } = await register()
+    const statuses: number[] = []
+    for (let i = 0; i < 4; i += 1) statuses.push((await change(access, nowhere(), 'wrong password')).status)
+    expect(statuses).toEqual([400, 400, 400, 429])
+  })
+
+  it('is taken from its owner, wherever they are, beside failed sign-ins of strangers', async () => {
+    const { access, email } = await register()
+    expect(await fail(4, email, nowhere)).toEqual([401, 401, 401, 429])
+    expect((await change(access, nowhere(), password)).status).toBe(204)
+  })
+
+  it('is taken from its owner where they have signed in before, beside guesses with a stolen token elsewhere', async () => {
+    const { access, address } = await register()
+    for (let i = 0; i < 4; i += 1) await change(access, nowhere(), 'wrong password')
+    expect((await change(access, address, password)).status).toBe(204)
+  })
+
+  it('is refused, though right, where failures have filled the bucket while it was checked', async () => {
+    const { access, address } = await register()
+    const passwords = together(1, async () => {
+      for (let i = 0; i < 3; i += 1) await change(access, address, 'wrong password')
+      return true
+    })
+    const body = { currentPassword: password, newPassword: `${password}!` }
+    const answer = await api.send('POST', '/api/auth/password', body, { token: access, env: { address, passwords } })
+    expect(answer.status).toBe(429)
+  })
+
+  it.each<[string, (email: string) => Promise<unknown>]>([
+    ['changed', (email) => api.db.execute(sql`update users set password_hash = 'x' where email = ${email}`)],
+    [
+      'of no use, the account being deactivated,',
+      (email) => api.db.execute(sql`update users set active = false where email = ${email}`),
+    ],
+  ])('that is %s while it is checked changes neither the e-mail address nor the password', async (_, meanwhile) => {
+    for (const [method, path, values] of [
+      ['PATCH', '/api/auth/me', { email: `${crypto.randomUUID()}@example.org` }],
+      ['POST', '/api/auth/password', { newPassword: `${password}!` }],
+    ] as const) {
+      const { access, email, address } = await register()
+      const passwords = together(1, async () => {
+        await meanwhile(email)
+        return true
+      })
+      const options = { token: access, env: { address, passwords } }
+      const answer = await api.send(method, path, { ...values, currentPassword: password }, options)
+      expect([answer.status, answer.faults]).toEqual([400, ['currentPassword']])
+      const [row] = await api.db.execute(sql`select version from users where email = ${email}`)
+      expect(row).toEqual({ version: 1 })
+    }
+  })
+})
+
+describe('passwords that wait to be checked', () => {
+  const signIn = (email: string, passwords: PasswordHasher) =>
+    api.send('POST', '/api/auth/login', { email, password }, { env: { address: nowhere(), passwords } })
+
+  it('are as many as fit: more are a 503, and counted nowhere', async () => {
+    const { email } = await register()
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
+    const { promise: over, resolve: end } = Promise.withResolvers<void>()
+    const slow: PasswordHasher = {
+      hash: (word) => api.env.passwords.hash(word),
+      async verify() {
+        begin()
+        await over
+        return true
+      },
+    }
+    const passwords = limited(slow, 1, 1)
+    const first = signIn(email, passwords)
+    await begun
+    const [second, third] = [signIn(email, passwords), signIn(email, passwords)]
+    const refused = await Promise.race([second, third])
+    expect([refused.status, refused.at('type')]).toEqual([503, '/problems/unavailable'])
+    expect(Number(refused.headers.get('Retry-After'))).toBeGreaterThan(0)
+    // Nothing else waits behind them.
+    expect((await api.send('GET', '/healthz')).status).toBe(200)
+    end()
+    const statuses = (await Promise.all([first, second, third])).map(({ status }) => status)
+    expect(statuses.toSorted()).toEqual([200, 200, 503])
+  })
+
+  it('wait for fifteen seconds at most: then they are a 503', async () => {
+    const { email } = await register()
+    vi.useFakeTimers({ toFake: ['performance'] })
+    try {
+      const checked: string[] = []
+      const slow: PasswordHasher = {
+        hash: (word) => api.env.passwords.hash(word),
+        async verify(_, word) {
+          checked.push(word)
+          await vi.waitUntil(() => passwords.waiting === 1)
+          vi.advanceTimersByTime(15_001)
+          return true
+        },
+      }
+      const passwords = limited(slow, 1)
+      const answers = await Promise.all([signIn(email, passwords), signIn(email, passwords)])
+      expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 503])
+      expect(checked).toHaveLength(1)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
 })
 
 describe('between the check of a password and the sign-in', () => {

@@ -8,8 +8,10 @@ import { prepared } from '../db/prepared.ts'
 import { etagOf } from '../db/write.ts'
 import { preparedJson } from '../db/written.ts'
 import { doctors } from '../doctors/schema.ts'
+import { networkOf } from '../http/network.ts'
 import { patients } from '../patients/schema.ts'
 import { resets, sessions, shownUser, users } from './schema.ts'
+import { isKnownNetwork } from './session-queries.ts'
 
 const { placeholder } = sql
 
@@ -27,12 +29,17 @@ export async function findUser(db: Db, id: string) {
   return row
 }
 
-/** What a password of the account is checked against. */
-export async function findIdentity(db: Db, id: string) {
-  const [row] = await db
-    .select({ name: users.name, email: users.email, role: users.role, passwordHash: users.passwordHash })
-    .from(users)
-    .where(eq(users.id, id))
+const identity = prepared((db: Db) =>
+  db
+    .select({ name: users.name, email: users.email, passwordHash: users.passwordHash, known: isKnownNetwork })
+    .from(sql`(values (1)) as one`)
+    .innerJoin(users, eq(users.id, placeholder('id')))
+    .prepare('identity'),
+)
+
+/** What a password of the account is checked against; `known` where it has signed in before from the network of `ip`. */
+export async function findIdentity(db: Db, id: string, ip: string) {
+  const [row] = await identity(db, {}).execute({ id, ip, network: networkOf(ip) })
   return row
 }
 
@@ -71,9 +78,28 @@ const own = recorded(users, shownOwnAccount, {
   version: ownEtag,
 })
 
-/** Changes the caller's own name or address. @throws {Problem} 409 where the address is another account's */
-export const changeOwn = (db: Db, caller: Caller, values: { name?: string | undefined; email?: string | undefined }) =>
-  own.update(db, caller, {}, caller.id, values)
+/** The account is active and its password still the one of this hash. */
+const hasPassword = (id: string, hash: string) =>
+  and(eq(users.id, id), eq(users.active, true), eq(users.passwordHash, hash))
+
+/**
+ * Changes the caller's own name or address: the latter only while their password is the one of `provedHash`, with which
+ * they have proved to be who they are. Undefined where `If-Match` names another version.
+ * @throws {Problem} 409 where the address is another account's
+ */
+export async function changeOwn(
+  db: Pool,
+  caller: Caller,
+  values: { name?: string | undefined; email?: string | undefined },
+  provedHash: string | undefined,
+) {
+  if (provedHash === undefined) return own.update(db, caller, {}, caller.id, values)
+  return db.transaction(async (tx) => {
+    const isProved = hasPassword(caller.id, provedHash)
+    const [user] = await tx.select({ id: users.id }).from(users).where(isProved).for('no key update')
+    return user ? own.update(tx, caller, {}, caller.id, values) : 'passwordChanged'
+  })
+}
 
 type RequestedBy = Pick<Actor, 'ip' | 'userAgent' | 'requestId'> & { userId: string | null; role: string | null }
 
@@ -83,10 +109,19 @@ type RequestedBy = Pick<Actor, 'ip' | 'userAgent' | 'requestId'> & { userId: str
  * of its own, so that it sees what was begun meanwhile.
  */
 export async function endAccess(tx: Db, userId: string, by: RequestedBy, status: number, kept?: string): Promise<void> {
+  // First the sessions: what one of them makes at this moment is made when they have ended, or not at all.
+  await tx
+    .update(sessions)
+    .set({ revokedAt: sql`now()` })
+    .where(
+      and(
+        eq(sessions.userId, userId),
+        isNull(sessions.revokedAt),
+        kept === undefined ? undefined : ne(sessions.id, kept),
+      ),
+    )
   const ended = await tx.execute<{ id: string; doctorId: string | null; patientId: string | null }>(sql`
-    with revoked as (update ${sessions} set revoked_at = now()
-        where ${and(eq(sessions.userId, userId), isNull(sessions.revokedAt), kept === undefined ? undefined : ne(sessions.id, kept))}),
-      voided as (delete from ${resets} where ${eq(resets.userId, userId)}),
+    with voided as (delete from ${resets} where ${eq(resets.userId, userId)}),
       ended as (delete from ${feeds} where ${eq(feeds.userId, userId)} returning *)
     select id, doctor_id as "doctorId", patient_id as "patientId" from ended`)
   for (const { id, doctorId, patientId } of ended) {
@@ -103,7 +138,7 @@ export const changePassword = (db: Pool, caller: Caller, from: string, to: strin
     const [user] = await tx
       .update(users)
       .set({ passwordHash: to, updatedAt: sql`now()`, version: sql`${users.version} + 1` })
-      .where(and(eq(users.id, caller.id), eq(users.passwordHash, from)))
+      .where(hasPassword(caller.id, from))
       .returning({ id: users.id })
     if (!user) return false
     const { ip, userAgent, requestId, action } = caller

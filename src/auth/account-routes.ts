@@ -11,8 +11,10 @@ import { unauthorized } from './authenticate.ts'
 import { passwordFaults } from './passwords.ts'
 import { AccountPatch, NewPassword, OwnAccount, Reset, Session } from './schema.ts'
 import { endSessions, listSessions } from './session-queries.ts'
-import { assertOpen, countAttempt, emptyBucket, registrationBuckets, signInBuckets, tokenBuckets } from './throttle.ts'
+import { assertOpen, countAttempt, emptyAccount, registrationBuckets, signInBuckets, tokenBuckets } from './throttle.ts'
 import { hashOf } from './tokens.ts'
+
+const wrongPassword = () => invalid('currentPassword', 'is not your password', 'wrong')
 
 /**
  * The caller's identity once `password` has proved to be theirs, throttled like a sign-in.
@@ -20,15 +22,15 @@ import { hashOf } from './tokens.ts'
  */
 async function prove(c: Context<Guarded>, password: string) {
   const { config, db, passwords, address } = c.env
-  const identity = await findIdentity(db, c.get('caller').id)
+  const identity = await findIdentity(db, c.get('caller').id, address)
   if (!identity) throw unauthorized()
-  const buckets = signInBuckets(config, identity.email, address, true)
+  const buckets = signInBuckets(config, identity.email, address, identity.known ? 'known' : 'signedInElsewhere')
   await assertOpen(db, buckets)
   if (!(await passwords.verify(identity.passwordHash, password, () => assertOpen(db, buckets)))) {
     await countAttempt(db, buckets)
-    throw invalid('currentPassword', 'is not your password', 'wrong')
+    throw wrongPassword()
   }
-  await emptyBucket(db, buckets[1])
+  await emptyAccount(db, buckets)
   return identity
 }
 
@@ -49,21 +51,23 @@ export const accountRoutes = new Hono()
     can('account:update', {
       id: 'updateMe',
       summary: 'Change one’s own name or address',
-      description: 'A new address needs `currentPassword`.',
+      description: 'A new address needs `currentPassword`, and is asked for no more often than a registration.',
       answers: one(OwnAccount),
       problems: ['conflict', 'too-many-requests'],
     }),
     valid('json', AccountPatch),
     async (c) => {
       const { currentPassword, ...values } = c.req.valid('json')
+      let provedHash: string | undefined
       if (values.email !== undefined && values.email !== (await findOwnAccount(c.env.db, c.get('caller').id))?.email) {
         if (currentPassword === undefined)
           throw invalid('currentPassword', 'is needed to change the e-mail address', 'required')
-        await prove(c, currentPassword)
+        provedHash = (await prove(c, currentPassword)).passwordHash
         // Which addresses are taken is told as slowly as to who registers.
         await countAttempt(c.env.db, registrationBuckets(c.env.config, c.env.address))
       }
-      const user = await changeOwn(c.env.db, c.get('caller'), values)
+      const user = await changeOwn(c.env.db, c.get('caller'), values, provedHash)
+      if (user === 'passwordChanged') throw wrongPassword()
       if (!user) throw new Problem('precondition-failed')
       return answerChanged(c, user)
     },
@@ -91,7 +95,7 @@ export const accountRoutes = new Hono()
         identity.passwordHash,
         await passwords.hash(newPassword),
       )
-      if (!changed) throw invalid('currentPassword', 'is not your password', 'wrong')
+      if (!changed) throw wrongPassword()
       sessions.forget({ user: c.get('caller').id })
       return c.body(null, 204)
     },

@@ -70,6 +70,8 @@ export class Sessions {
   }
 }
 
+export const sessionEnded = 'The access token is not valid, or its session has ended.'
+
 export const unauthorized = (detail?: string) =>
   new Problem('unauthorized', { ...(detail && { detail }), headers: { 'WWW-Authenticate': 'Bearer' } })
 
@@ -86,11 +88,7 @@ export async function authenticate(c: Asked): Promise<Account> {
   const account = claims && (await c.env.sessions.account(c.env.db, claims.sid))
   if (!account || account.id !== claims.sub) {
     await countRequest(c, 'REQUESTS_PER_ADDRESS_MIN', networkOf(c.env.address))
-    throw unauthorized(
-      token
-        ? 'The access token is not valid, or its session has ended.'
-        : 'Send an access token: Authorization: Bearer and the token.',
-    )
+    throw unauthorized(token ? sessionEnded : 'Send an access token: Authorization: Bearer and the token.')
   }
   const counted = countRequest(c, 'REQUESTS_PER_ACCOUNT_MIN', account.id)
   if (counted) await counted

@@ -1,5 +1,4 @@
-import { and, eq, exists, gt, isNull, or, sql } from 'drizzle-orm'
-import { QueryBuilder } from 'drizzle-orm/pg-core'
+import { and, eq, gt, isNull, sql } from 'drizzle-orm'
 import { type Actor, sent, trail } from '../audit/record.ts'
 import type { Config } from '../config.ts'
 import type { Db } from '../db/client.ts'
@@ -7,6 +6,7 @@ import { prepared } from '../db/prepared.ts'
 import { networkOf } from '../http/network.ts'
 import { newId } from '../id.ts'
 import { sessions, shownUser, users } from './schema.ts'
+import { isKnownNetwork } from './session-queries.ts'
 import { type Bucket, bucketsJson, emptyingAccount, isOpen, secondsUntilOpen, signInBuckets } from './throttle.ts'
 
 const { placeholder } = sql
@@ -79,24 +79,14 @@ export async function register(
   return row
 }
 
-const earlier = new QueryBuilder()
-  .select({ one: sql`1` })
-  .from(sessions)
-  .where(
-    and(
-      eq(sessions.userId, users.id),
-      or(eq(sessions.network, placeholder('network')), eq(sessions.ip, placeholder('ip'))),
-    ),
-  )
-const known = sql<boolean>`${exists(earlier)}`
 const credentials = prepared((db: Db) =>
   db
     .select({
       id: users.id,
       active: users.active,
       passwordHash: users.passwordHash,
-      known,
-      seconds: secondsUntilOpen(sql`bucket.known is null or bucket.known = ${known}`),
+      known: isKnownNetwork,
+      seconds: secondsUntilOpen(sql`bucket.known is null or bucket.known = ${isKnownNetwork}`),
     })
     .from(sql`(values (1)) as one`)
     .leftJoin(users, eq(users.email, placeholder('email')))
@@ -108,8 +98,8 @@ const credentials = prepared((db: Db) =>
  * is counted; and in how many `seconds` it may be tried again, where one of them is full.
  */
 export async function findCredentials(db: Db, config: Config, email: string, ip: string) {
-  const [ofAddress, ofStranger] = signInBuckets(config, email, ip, false)
-  const [, ofKnown] = signInBuckets(config, email, ip, true)
+  const [ofAddress, ofStranger] = signInBuckets(config, email, ip, 'elsewhere')
+  const [, ofKnown] = signInBuckets(config, email, ip, 'known')
   const buckets = JSON.stringify([ofAddress, { ...ofStranger, known: false }, { ...ofKnown, known: true }])
   const [row] = await credentials(db, {}).execute({ email, ip, network: networkOf(ip), buckets })
   if (!row) throw new Error('the credentials returned no row')

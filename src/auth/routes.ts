@@ -111,7 +111,7 @@ export const authRoutes = new Hono<App>()
       // Only failures are counted: what a good token may do, a bad one cannot use up.
       await countAttempt(
         db,
-        claims ? signInBuckets(config, claims.sub, c.env.address, false) : tokenBuckets(config, c.env.address),
+        claims ? signInBuckets(config, claims.sub, c.env.address, 'elsewhere') : tokenBuckets(config, c.env.address),
       )
       throw unauthorized('The refresh token is not valid, or its session has ended.')
     },

@@ -1,13 +1,27 @@
-import { and, eq, gt, isNull, type SQL, sql } from 'drizzle-orm'
+import { and, eq, exists, gt, isNull, or, type SQL, sql } from 'drizzle-orm'
+import { QueryBuilder } from 'drizzle-orm/pg-core'
 import type { Caller } from '../access/can.ts'
 import { type Actor, sent, trail } from '../audit/record.ts'
 import type { Db } from '../db/client.ts'
 import { pages, preparedPage } from '../db/pages.ts'
 import { prepared } from '../db/prepared.ts'
+import { sessionEnded, unauthorized } from './authenticate.ts'
 import { sessions, shownSession, users } from './schema.ts'
 
 const { placeholder } = sql
 const live = and(isNull(sessions.revokedAt), gt(sessions.expiresAt, sql`now()`))
+
+const earlier = new QueryBuilder()
+  .select({ one: sql`1` })
+  .from(sessions)
+  .where(
+    and(
+      eq(sessions.userId, users.id),
+      or(eq(sessions.network, placeholder('network')), eq(sessions.ip, placeholder('ip'))),
+    ),
+  )
+/** Whether the account has signed in before from the network of the parameters `ip` and `network`. */
+export const isKnownNetwork = sql<boolean>`${exists(earlier)}`
 
 const sessionPages = pages({
   orders: { createdAt: { key: sessions.createdAt, type: 'timestamptz', id: sessions.id } },
@@ -63,6 +77,25 @@ const ending = prepared((db: Db, { which }: { which: Which }) => {
   })
   return db.with(locked, ended, recording).select({ id: sessions.id }).from(sessions).prepare('sessions_end')
 })
+
+/**
+ * The session of the parameter `session`, as a common table expression, where it has not ended. What outlasts a session
+ * is made only with a row in it, also by a process that has not heard of the end yet. It stays locked until that is
+ * committed, so that whoever ends the session sees what it has made.
+ */
+export const lockedSession = (db: Db) =>
+  db
+    .$with('session', {})
+    .as(
+      sql`select ${sessions.id} from ${sessions} where ${and(eq(sessions.id, placeholder('session')), live)} for share`,
+    )
+
+/** @throws {Problem} 401 where the caller's session has ended */
+export async function assertLiveSession(db: Db, caller: Caller): Promise<void> {
+  const isLive = and(eq(sessions.id, caller.session), live)
+  const [session] = await db.select({ id: sessions.id }).from(sessions).where(isLive)
+  if (!session) throw unauthorized(sessionEnded)
+}
 
 type Sender = Pick<Actor, 'ip' | 'userAgent' | 'requestId'>
 

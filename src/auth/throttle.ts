@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type SQL, sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
-import type { Db } from '../db/client.ts'
+import type { Db, Pool } from '../db/client.ts'
 import { prepared } from '../db/prepared.ts'
 import { networkOf } from '../http/network.ts'
 import { Problem } from '../http/problem.ts'
@@ -27,18 +27,30 @@ const failuresOfAddress = (config: Config, address: string) =>
 export const tokenBuckets = (config: Config, address: string): Bucket[] => [failuresOfAddress(config, address)]
 
 /**
- * The failures of signing in as `account` from `address`: those of the address first, then those of the account. From a
- * network where the account has signed in before they are counted apart, so that a stranger's failures elsewhere do not
- * lock its owner out.
+ * From where an account's password is tried: a network where the account has signed in before, any other, or any other
+ * with an access token of the account.
  */
-export const signInBuckets = (config: Config, account: string, address: string, known: boolean): [Bucket, Bucket] => [
+export type Whence = 'known' | 'elsewhere' | 'signedInElsewhere'
+
+const placeOf: Record<Whence, (address: string) => string> = {
+  known: networkOf,
+  elsewhere: () => '',
+  signedInElsewhere: () => 'signed in',
+}
+
+/**
+ * The failures of proving to be `account`: those of the address first, then those of the account. From a network where
+ * the account has signed in before, and of whoever is signed in, they are counted apart, so that a stranger's failures do
+ * not lock its owner out.
+ */
+export const signInBuckets = (config: Config, account: string, address: string, from: Whence): [Bucket, Bucket] => [
   failuresOfAddress(config, address),
   bucket(
     config.LOGIN_FAILURES_PER_ACCOUNT,
     config.LOGIN_FAILURES_WINDOW_MIN,
     'account',
     account,
-    known ? networkOf(address) : '',
+    placeOf[from](address),
   ),
 ]
 
@@ -83,54 +95,53 @@ export async function assertOpen(db: Db, buckets: readonly Bucket[]): Promise<vo
   refuseUntilOpen(row?.seconds)
 }
 
-/** Counts in a bucket, unless it is full: then it is left one over its limit, and that is how the caller knows. */
-const countingIn = (name: string, from: SQL) => sql`insert into ${throttle} as kept (key, count, ends_at)
-  select ${placeholder(`${name}Key`)}, 1, now() + make_interval(mins => ${placeholder(`${name}Minutes`)}::int) ${from}
-  on conflict (key) do update set
-    count = case when kept.ends_at > now() then least(kept.count, ${placeholder(`${name}Limit`)}::int) + 1 else 1 end,
-    ends_at = case when kept.ends_at > now() then kept.ends_at else excluded.ends_at end
-  returning kept.key, kept.count, ceil(extract(epoch from kept.ends_at - now()))::int as seconds`
-
-const counting = prepared((db: Db, { two }: { two: boolean }) => {
-  const first = db.$with('first', {}).as(countingIn('first', sql``))
-  // Nothing is counted in the second where the first is full.
-  const ifOpen = sql`from first where first.count <= ${placeholder('firstLimit')}::int`
-  const second = db.$with('second', {}).as(countingIn('second', ifOpen))
+const counting = prepared((db: Db) => {
+  const input = sql`json_to_recordset(${placeholder('buckets')}::json) as bucket (key text, "limit" int, minutes int)`
+  // One bucket after the other, in an order that all keep to: whoever counts in two of them waits for nobody who waits.
+  const counted = db.$with('counted', {}).as(sql`insert into ${throttle} as kept (key, count, ends_at)
+    select key, 1, now() + make_interval(mins => minutes) from ${input} order by key
+    on conflict (key) do update set
+      count = case when kept.ends_at > now() then kept.count + 1 else 1 end,
+      ends_at = case when kept.ends_at > now() then kept.ends_at else excluded.ends_at end
+    where kept.ends_at <= now() or kept.count < (select "limit" from ${input} where key = kept.key)
+    returning key`)
   // A few of the windows that ended, so that the table stays small.
   const swept = db.$with('swept', {}).as(sql`delete from ${throttle} where ${throttle.key} in (
-    select key from ${throttle} where ends_at < now() and key <> ${placeholder('firstKey')}
-      and key is distinct from ${placeholder('secondKey')} limit 100 for update skip locked)`)
-  const counted = two ? sql`(select * from first union all select * from second)` : sql`first`
-  return db
-    .with(swept, first, ...(two ? [second] : []))
-    .select({ key: sql<string>`key`, count: sql<number>`count`, seconds: sql<number>`seconds` })
-    .from(sql`${counted} as counted`)
-    .prepare('throttle_count')
+    select key from ${throttle} where ends_at < now() and key not in (select key from ${input}) limit 100 for update skip locked)`)
+  return db.with(counted, swept).select({ key: sql<string>`key` }).from(sql`counted`).prepare('throttle_count')
 })
 
-const giveBack = (db: Db, key: string) =>
-  db.execute(sql`update ${throttle} set count = count - 1 where key = ${key} and count > 0`)
+/** Whether each of the buckets had room, and has counted one. */
+async function isCounted(db: Db, buckets: readonly Bucket[]): Promise<boolean> {
+  const counted = await counting(db, {}).execute({ buckets: bucketsJson(buckets) })
+  return counted.length === buckets.length
+}
+
+/** Undoes a transaction in which one of the buckets had no room. */
+class BucketFull extends Error {}
+
+/** Counts in all of the buckets or in none. */
+const countTogether = (db: Pool, buckets: readonly Bucket[]): Promise<boolean> =>
+  db
+    .transaction(async (tx) => {
+      if (!(await isCounted(tx, buckets))) throw new BucketFull()
+      return true
+    })
+    .catch((error: unknown) => {
+      if (error instanceof BucketFull) return false
+      throw error
+    })
 
 /**
  * Counts one failure, or one attempt, in each bucket, atomically: of a thousand at once, as many pass as the limit allows.
  * What one bucket refuses is counted in none.
  * @throws {Problem} 429 with Retry-After, in seconds, where one is full
  */
-export async function countAttempt(db: Db, buckets: readonly Bucket[]): Promise<void> {
-  const [first, second] = buckets
-  if (!first) return
-  const rows = await counting(db, { two: second !== undefined }).execute({
-    firstKey: first.key,
-    firstLimit: first.limit,
-    firstMinutes: first.minutes,
-    secondKey: second?.key ?? null,
-    secondLimit: second?.limit ?? null,
-    secondMinutes: second?.minutes ?? null,
-  })
-  const refused = rows.find(({ key, count }) => count > (buckets.find((of) => of.key === key)?.limit ?? 0))
-  if (!refused) return
-  if (refused.key === second?.key) await giveBack(db, first.key)
-  throw tooMany(refused.seconds)
+export async function countAttempt(db: Pool, buckets: readonly Bucket[]): Promise<void> {
+  if (await (buckets.length > 1 ? countTogether(db, buckets) : isCounted(db, buckets))) return
+  await assertOpen(db, buckets)
+  // It was full when this was to be counted, and is not any more.
+  throw tooMany(1)
 }
 
 /** A common table expression that empties the bucket of the parameter `accountKey`, where there are rows in `when`. */
@@ -138,6 +149,20 @@ export const emptyingAccount = (db: Db, when: SQL) =>
   db.$with('emptied', {}).as(sql`update ${throttle} set count = 0
     where key = ${placeholder('accountKey')} and count > 0 and exists (select from ${when}) returning key`)
 
-/** Forgets the failures of a bucket. */
-export const emptyBucket = (db: Db, { key }: Bucket) =>
-  db.execute(sql`update ${throttle} set count = 0 where key = ${key} and count > 0`)
+const emptying = prepared((db: Db) =>
+  db
+    .with(emptyingAccount(db, sql`(select where ${isOpen}) as open`))
+    .select({ seconds: secondsUntilOpen() })
+    .from(sql`(values (1)) as one`)
+    .prepare('throttle_empty'),
+)
+
+/**
+ * Forgets the failures of an account whose password has turned out right.
+ * @throws {Problem} 429 where one of the buckets has filled while it was checked: then it is as if it had been wrong
+ */
+export async function emptyAccount(db: Db, buckets: readonly [Bucket, Bucket]): Promise<void> {
+  const [, { key: accountKey }] = buckets
+  const [row] = await emptying(db, {}).execute({ buckets: bucketsJson(buckets), accountKey })
+  refuseUntilOpen(row?.seconds)
+}

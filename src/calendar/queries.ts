@@ -9,6 +9,7 @@ import { appointments } from '../appointments/schema.ts'
 import { removing } from '../audit/change.ts'
 import { signed, trail } from '../audit/record.ts'
 import { users } from '../auth/schema.ts'
+import { assertLiveSession, lockedSession } from '../auth/session-queries.ts'
 import type { Config } from '../config.ts'
 import type { Db, Pool } from '../db/client.ts'
 import { prepared } from '../db/prepared.ts'
@@ -52,7 +53,7 @@ const making = prepared((db: Db, { limited, ...scope }: Scope & { limited: boole
   const { table, of } = sides[scope.side]
   const column = sql.identifier(of.name)
   const made = db.$with('feeds', {}).as(sql`insert into ${feeds} (id, user_id, ${column}, token_hash)
-    select ${placeholder('feed')}::uuid, ${placeholder('me')}::uuid, ${table.id}, ${placeholder('tokenHash')} from ${table} where ${and(reached(scope), limited ? isWithinLimit(scope) : undefined)}
+    select ${placeholder('feed')}::uuid, ${placeholder('me')}::uuid, ${table.id}, ${placeholder('tokenHash')} from session, ${table} where ${and(reached(scope), limited ? isWithinLimit(scope) : undefined)}
     on conflict (user_id, ${column}) do update set id = excluded.id, token_hash = excluded.token_hash, created_at = excluded.created_at returning *`)
   const recording = trail(db, {
     resource: 'feed',
@@ -63,7 +64,7 @@ const making = prepared((db: Db, { limited, ...scope }: Scope & { limited: boole
     patientId: feeds.patientId,
   })
   return db
-    .with(made, recording)
+    .with(lockedSession(db), made, recording)
     .select({ ...shownFeed, etag })
     .from(feeds)
     .prepare('feed_make')
@@ -85,11 +86,11 @@ const locking = prepared((db: Db) =>
 
 /**
  * The caller's one feed of the doctor or patient, in place of an earlier one, whose URL ends.
- * @throws {Problem} 404, 403, 429 where they have as many feeds of that side as they may
+ * @throws {Problem} 401 where their session has ended, 404, 403, 429 where they have as many feeds of that side as they may
  */
 export async function makeFeed(db: Pool, config: Config, caller: Caller, side: Side, id: string, tokenHash: string) {
   const maxFeeds = caller.role === 'admin' ? 0 : config.CALENDAR_FEEDS_PER_ACCOUNT
-  const parameters = { ...signed(caller, 201), id, feed: newId(), tokenHash, maxFeeds }
+  const parameters = { ...signed(caller, 201), session: caller.session, id, feed: newId(), tokenHash, maxFeeds }
   const make = async (db: Db) => {
     const [feed] = await making(db, { side, reach: caller.reach, limited: maxFeeds > 0 }).execute(parameters)
     return feed
@@ -99,6 +100,7 @@ export async function makeFeed(db: Pool, config: Config, caller: Caller, side: S
     Promise.all([locking(tx, {}).execute({ feeds: `feeds ${side} ${caller.id}` }), make(tx)])
   const feed = maxFeeds > 0 ? (await db.transaction(makeAlone))[1] : await make(db)
   if (feed) return feed
+  await assertLiveSession(db, caller)
   if (!(await isReached(db, caller, side, id))) throw new Problem('forbidden')
   const remedy = `End one first, with DELETE /api/${side}s/{id}/calendar-feed.`
   throw beyondLimit(config, 'CALENDAR_FEEDS_PER_ACCOUNT', 3600, remedy)

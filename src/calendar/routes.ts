@@ -92,7 +92,8 @@ export const calendarRoutes = new Hono()
     can('doctorFeeds:create', {
       id: 'createDoctorFeed',
       summary: 'Make a URL to subscribe to a doctor’s calendar',
-      description: 'In place of an earlier one, whose URL ends. The new URL is told once.',
+      description:
+        'In place of an earlier one, whose URL ends. The new URL is told once. It ends with its owner’s access, password change, reset or deactivation.',
       answers: created(NewFeed, { keyed: false }),
       limits: ['CALENDAR_FEEDS_PER_ACCOUNT'],
     }),
@@ -144,7 +145,8 @@ export const calendarRoutes = new Hono()
     can('patientFeeds:create', {
       id: 'createPatientFeed',
       summary: 'Make a URL to subscribe to a patient’s calendar',
-      description: 'In place of an earlier one, whose URL ends. The new URL is told once.',
+      description:
+        'In place of an earlier one, whose URL ends. The new URL is told once. It ends with its owner’s access, password change, reset or deactivation.',
       answers: created(NewFeed, { keyed: false }),
       limits: ['CALENDAR_FEEDS_PER_ACCOUNT'],
     }),

@@ -5,6 +5,7 @@ import { recorded } from '../audit/change.ts'
 import { signed, trail } from '../audit/record.ts'
 import { endAccess, findUser } from '../auth/account-queries.ts'
 import { resets, shownUser, users } from '../auth/schema.ts'
+import { assertLiveSession, lockedSession } from '../auth/session-queries.ts'
 import type { Db, Pool } from '../db/client.ts'
 import { violates } from '../db/failure.ts'
 import { pages, preparedPage } from '../db/pages.ts'
@@ -104,15 +105,25 @@ async function updateUser(db: Db, caller: Caller, id: string, values: z.output<t
 
 const opening = prepared((db: Db) => {
   const reset = db.$with('resets', {}).as(sql`insert into ${resets} (user_id, token_hash, expires_at)
-    select ${users.id}, ${placeholder('tokenHash')}, now() + interval '1 hour' from ${users} where ${eq(users.id, placeholder('id'))}
+    select ${users.id}, ${placeholder('tokenHash')}, now() + interval '1 hour' from session, ${users} where ${eq(users.id, placeholder('id'))}
     on conflict (user_id) do update set token_hash = excluded.token_hash, expires_at = excluded.expires_at returning *`)
   const recording = trail(db, { resource: 'user', changes: 'created', rows: sql`${resets}`, resourceId: resets.userId })
-  return db.with(reset, recording).select({ expiresAt: resets.expiresAt }).from(resets).prepare('reset_open')
+  return db
+    .with(lockedSession(db), reset, recording)
+    .select({ expiresAt: resets.expiresAt })
+    .from(resets)
+    .prepare('reset_open')
 })
 
-/** Opens a reset of the account's password, in place of an earlier one. @throws {Problem} 404 */
+/** Opens a reset of the account's password, in place of an earlier one. @throws {Problem} 401 where the session has ended, 404 */
 export async function openReset(db: Db, caller: Caller, id: string, tokenHash: string) {
-  const [reset] = await opening(db, {}).execute({ ...signed(caller, 201), id, tokenHash })
-  if (!reset) throw new Problem('not-found')
-  return reset
+  const [reset] = await opening(db, {}).execute({
+    ...signed(caller, 201),
+    session: caller.session,
+    id,
+    tokenHash,
+  })
+  if (reset) return reset
+  await assertLiveSession(db, caller)
+  throw new Problem('not-found')
 }

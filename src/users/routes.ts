@@ -87,7 +87,8 @@ export const userRoutes = new Hono()
     can('users:reset', {
       id: 'createResetToken',
       summary: 'Make a token that resets an account’s password',
-      description: 'Good once, for an hour; handed over by the administrator. An earlier one is void.',
+      description:
+        'Good once, for an hour; handed over by the administrator. An earlier one is void, and any change of the password or a deactivation voids it too.',
       answers: plain(ResetToken, 201),
     }),
     valid('param', ById),

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, describe, expect, it } from 'vitest'
-import { Api, password, world } from '../support/api.ts'
+import { Api, password, patient, world } from '../support/api.ts'
+import { until } from '../support/program.ts'
 
 const { api, url } = await world()
 const other = await Api.start(url)
@@ -46,5 +47,83 @@ describe('sign-ins of one account over two processes at once', () => {
     ])
     expect(wrong.filter(({ status }) => status === 401)).toHaveLength(10)
     expect(right.filter(({ status }) => status !== 200)).toEqual([])
+  })
+
+  it('a right guess among a thousand wrong ones of strangers is no use once the limit is reached', async () => {
+    const { email, address } = await newcomer()
+    const rightAt = 700
+    const answers = await many(1000, (i) => login(i, email, i === rightAt ? password : `wrong ${i}`, nowhere()))
+    expect(answers[rightAt]?.status).toBe(429)
+    expect(answers.filter(({ status }) => status === 401)).toHaveLength(10)
+    expect((await login(0, email, password, address)).status).toBe(200)
+  })
+})
+
+it('two hundred proofs of one password at once are all taken', async () => {
+  const { email, address } = await newcomer()
+  const token = (await login(0, email, password, address)).string('access')
+  const change = (i: number) =>
+    (i % 2 === 0 ? api : other).send(
+      'PATCH',
+      '/api/auth/me',
+      { email: `${i}.${email}`, currentPassword: password },
+      { token, env: { address: i % 4 < 2 ? address : nowhere() } },
+    )
+  const answers = await many(200, change)
+  expect(answers.filter(({ status }) => status !== 200)).toEqual([])
+})
+
+describe('a feed that a stolen session makes at the moment at which the password is changed', () => {
+  async function scene() {
+    const owner = await newcomer()
+    const own = await login(0, owner.email, password, owner.address)
+    const stolen = (await login(0, owner.email, password, nowhere())).string('access')
+    const { id } = await api.send('POST', '/api/patients', patient(), { token: own.string('access') })
+    const user = own.string('user.id')
+    const body = { currentPassword: password, newPassword: `${password}!` }
+    return {
+      user,
+      patientId: id,
+      change: () => api.send('POST', '/api/auth/password', body, { token: own.string('access') }),
+      make: () => api.send('POST', `/api/patients/${id}/calendar-feed`, undefined, { token: stolen }),
+      left: () => api.db.execute(sql`select from feeds where user_id = ${user}`),
+    }
+  }
+  const waits = (statement: string) => () =>
+    api.db
+      .execute(
+        sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like ${statement}`,
+      )
+      .then((rows) => rows.length > 0)
+
+  it('ends, where it was begun before', async () => {
+    const { patientId, change, make, left } = await scene()
+    const answers = await api.db.transaction(async (tx) => {
+      // The new feed waits for its patient, uncommitted; the change then waits for the feed.
+      await tx.execute(sql`select from patients where id = ${patientId} for update`)
+      const made = make()
+      await until('the feed to wait', waits('%insert into "feeds"%'))
+      const changed = change()
+      await until('the change to wait', waits('update "sessions"%'))
+      return [made, changed]
+    })
+    expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([201, 204])
+    expect(await left()).toHaveLength(0)
+  })
+
+  it('is none, where it was begun after', async () => {
+    const { user, change, make, left } = await scene()
+    await api.db.execute(sql`insert into resets values (${user}, ${user}, now())`)
+    const answers = await api.db.transaction(async (tx) => {
+      // The change waits for the reset that it is to end, uncommitted; the feed then waits for the change.
+      await tx.execute(sql`select from resets where user_id = ${user} for update`)
+      const changed = change()
+      await until('the change to wait', waits('%delete from "resets"%'))
+      const made = make()
+      await until('the feed to wait', waits('%insert into "feeds"%'))
+      return [changed, made]
+    })
+    expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([204, 401])
+    expect(await left()).toHaveLength(0)
   })
 })
