@@ -2,6 +2,7 @@ import type { Worker } from 'node:cluster'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import { count } from 'drizzle-orm'
 import { rateLimits } from './access/rate-limits.ts'
 import { app } from './app.ts'
@@ -163,7 +164,9 @@ async function start(config: Config, worker?: Worker) {
     const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
     say(`The hospital API is at ${url}, its guide in README.md.`)
     if (database.embedded)
-      say(`Its data is in ${config.DATA_DIR}, in an embedded PostgreSQL for trying out and developing: ${database.url}`)
+      say(
+        `Its data is in ${config.DATA_DIR}, in an embedded PostgreSQL for trying out and developing. Its URL is in ${join(config.DATA_DIR, 'database-url')}.`,
+      )
     const [accounts] = await db
       .select({ count: count() })
       .from(users)

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { PGlite } from '@electric-sql/pglite'
@@ -47,6 +47,8 @@ export type Embedded = { url: string; stop(): Promise<void> }
  */
 export async function startEmbedded(folder: string, prepare: (url: string) => Promise<unknown>): Promise<Embedded> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
+  // Also one that is there already: nobody else on the machine reads what is below it.
+  await chmod(folder, 0o700)
   const held = lock(join(folder, 'lock'))
   await rm(addressFile(folder), { force: true })
   const data = join(folder, 'postgres')
@@ -62,6 +64,7 @@ export async function startEmbedded(folder: string, prepare: (url: string) => Pr
   const server = await serve(db)
   await prepare(server.url)
   const announced = `${addressFile(folder)}.new`
+  await rm(announced, { force: true })
   await writeFile(announced, server.url, { mode: 0o600 })
   await rename(announced, addressFile(folder))
   return {

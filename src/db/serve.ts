@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import type { PGlite } from '@electric-sql/pglite'
 import pLimit from 'p-limit'
+import { challenge, mechanism, type Verifier, verifierOf } from './scram.ts'
 
 /** How a client greets, beside the real start: what it wants first (PostgreSQL, protocol-message-formats). */
 const encryption = [80_877_103, 80_877_104]
@@ -15,10 +17,46 @@ const ready = Buffer.from([codeOf('Z'), 0, 0, 0, 5, codeOf('I')])
 const grace = 1000
 
 /** A message of `type` around `body`. */
-function message(type: string, body = ''): Uint8Array {
+function message(type: string, body: string | Buffer = ''): Uint8Array {
   const length = Buffer.alloc(4)
   length.writeInt32BE(Buffer.byteLength(body) + 4)
   return Buffer.concat([Buffer.from(type), length, Buffer.from(body)])
+}
+
+/** What the server says of an authentication, by its number (PostgreSQL, protocol-message-formats). */
+const authentication = { SASL: 10, SASLContinue: 11, SASLFinal: 12 } as const
+function authenticationMessage(kind: keyof typeof authentication, body: string): Uint8Array {
+  const number = Buffer.alloc(4)
+  number.writeInt32BE(authentication[kind])
+  return message('R', Buffer.concat([number, Buffer.from(body)]))
+}
+
+const refusal = message('E', 'SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed\0\0')
+/** How long a client may take to prove itself, in ms. */
+const authenticationTimeoutMs = 10_000
+
+/** The bytes of a client's first message of SASL, behind the name of the mechanism; undefined where it is another's. */
+function initialResponseIn(one: Buffer): string | undefined {
+  const name = `${mechanism}\0`
+  const start = 5 + name.length
+  if (one[0] !== codeOf('p') || one.toString('latin1', 5, start) !== name || one.length < start + 4) return undefined
+  return one.toString('utf8', start + 4)
+}
+
+/** Whether the client proves that it knows the password (PostgreSQL, "SASL Authentication"). */
+async function authenticate(socket: Socket, messages: AsyncGenerator<Buffer>, verifier: Verifier): Promise<boolean> {
+  const next = async () => (await messages.next()).value
+  socket.write(authenticationMessage('SASL', `${mechanism}\0\0`))
+  const first: unknown = await next()
+  const begun = first instanceof Buffer ? challenge(verifier, initialResponseIn(first) ?? '') : undefined
+  if (!begun) return false
+  socket.write(authenticationMessage('SASLContinue', begun.message))
+  const final: unknown = await next()
+  const isResponse = final instanceof Buffer && final[0] === codeOf('p')
+  const proved = isResponse ? begun.verify(final.toString('utf8', 5)) : undefined
+  if (proved === undefined) return false
+  socket.write(authenticationMessage('SASLFinal', proved))
+  return true
 }
 
 /** The messages that a client sends, one by one, until it leaves. */
@@ -48,12 +86,20 @@ async function* messagesOf(socket: Socket): AsyncGenerator<Buffer> {
 /** The name that a Parse message gives its statement; empty for the unnamed one and for any other message. */
 const statementIn = (one: Buffer) => (one[0] === codeOf('P') ? one.toString('utf8', 5, one.indexOf(0, 5)) : '')
 
+async function* withFirst<T>(first: T, rest: AsyncIterable<T>): AsyncGenerator<T> {
+  yield first
+  yield* rest
+}
+
 /**
- * Serves `db` to `postgres://` clients at `url`, on a free port of the loopback, until `stop`. It has one session, so they take turns: a turn lasts from a
+ * Serves `db` to `postgres://` clients at `url`, on a free port of the loopback, until `stop`, with a password that is made
+ * for this time: others on the machine reach the port as well. It has one session, so they take turns: a turn lasts from a
  * client's first message until the database is ready again outside a transaction. Shorter ones mix up the clients'
  * unnamed portals, errors and answers.
  */
 export async function serve(db: PGlite): Promise<{ url: string; stop(): Promise<void> }> {
+  const password = randomBytes(24).toString('base64url')
+  const verifier = verifierOf(password)
   const oneAtATime = pLimit(1)
   /** Waits for the database to be free and takes it; what it gives back frees it. */
   const turn = () => new Promise<() => void>((taken) => void oneAtATime(() => new Promise<void>((free) => taken(free))))
@@ -62,7 +108,16 @@ export async function serve(db: PGlite): Promise<{ url: string; stop(): Promise<
     const statements = new Set<string>()
     let free: (() => void) | undefined
     try {
-      for await (const one of messagesOf(socket)) {
+      const messages = messagesOf(socket)
+      const greeting: unknown = (await messages.next()).value
+      if (!(greeting instanceof Buffer)) return
+      const late = setTimeout(() => socket.destroy(), authenticationTimeoutMs)
+      const isKnown = await authenticate(socket, messages, verifier).finally(() => clearTimeout(late))
+      if (!isKnown) {
+        socket.end(refusal)
+        return
+      }
+      for await (const one of withFirst(greeting, messages)) {
         free ??= await turn()
         const statement = statementIn(one)
         if (statement) statements.add(statement)
@@ -108,7 +163,7 @@ export async function serve(db: PGlite): Promise<{ url: string; stop(): Promise<
   const address = server.address()
   if (typeof address !== 'object' || !address) throw new Error('a listening server has no address')
   return {
-    url: `postgres://postgres@127.0.0.1:${address.port}/postgres`,
+    url: `postgres://postgres:${password}@127.0.0.1:${address.port}/postgres`,
     async stop() {
       const left = once(server, 'close')
       server.close()
