@@ -110,6 +110,15 @@ describe('npm run db:seed', async () => {
       where not is_open(working_hours, time_zone, starts_at, ends_at) or (starts_at > now()) <> (status = 'scheduled')`)
     expect(outside).toEqual([])
     expect(await count('appointments')).toBeGreaterThan(60)
+    // Each day of the four weeks past, today and the next four weeks has some; of what is over some did not take place.
+    const [days] = await api.db.execute<{ days: number; today: number }>(sql`
+      select count(distinct (starts_at at time zone 'America/New_York')::date)::int as days,
+        count(*) filter (where (starts_at at time zone 'America/New_York')::date = (now() at time zone 'America/New_York')::date)::int as today
+      from appointments where starts_at between now() - interval '27 days' and now() + interval '27 days'`)
+    expect(days?.days).toBeGreaterThanOrEqual(54)
+    expect(days?.today).toBeGreaterThan(0)
+    const statuses = await api.db.execute<{ status: string }>(sql`select distinct status::text from appointments`)
+    expect(statuses.map(({ status }) => status).sort()).toEqual(['cancelled', 'completed', 'no_show', 'scheduled'])
     const trail = await api.db.select().from(audit).where(eq(audit.userAgent, 'npm run db:seed'))
     const made =
       60 +

@@ -3,41 +3,60 @@ import type { Db } from '../../db/client.ts'
 import { newId } from '../../id.ts'
 import { reasons } from './words.ts'
 
-type Time = { patientId: string; doctorId: string; startsAt: string; endsAt: string; place: number }
+type Time = { patientId: string; doctorId: string; startsAt: string; endsAt: string; isOver: boolean; place: number }
 
-/** For each of these doctors who has none yet: a time for each of their patients, of those that they work on these days. */
-const timesOf = (db: Pick<Db, 'execute'>, doctorIds: string[], { from, to }: { from: number; to: number }) =>
+/** Days before and after today that have appointments, and how often each patient sees each of their doctors in them. */
+const spanDays = 28
+const visitsEach = 3
+
+/**
+ * For each of these doctors who has none yet, as many times as their patients are to come: first one on each day that they
+ * work, from today outwards, then a second, and so on; which of a day's is left to chance, the same each time.
+ */
+const timesOf = (db: Pick<Db, 'execute'>, doctorIds: string[]) =>
   db.execute<Time>(sql`
-    with wanted as (
-      select patient_id, doctor_id, row_number() over (partition by doctor_id order by id) as place
-      from mappings where doctor_id = any(${`{${doctorIds.join(',')}}`}::uuid[])
-        and not exists (select from appointments where appointments.doctor_id = mappings.doctor_id)
+    with asked as (
+      select * from doctors where id = any(${`{${doctorIds.join(',')}}`}::uuid[])
+        and not exists (select from appointments where appointments.doctor_id = doctors.id)
+    ), wanted as (
+      select patient_id, doctor_id, row_number() over (partition by doctor_id order by visit, mappings.id) as place
+      from mappings join asked on asked.id = doctor_id cross join generate_series(1, ${visitsEach}::int) as visit
     ), offered as (
-      select id as doctor_id, slot, row_number() over (partition by id order by slot) as place
-      from doctors cross join open_slots(working_hours, time_zone, current_date + ${from}::int, current_date + ${to}::int, 30)
-      where id = any(${`{${doctorIds.join(',')}}`}::uuid[])
+      select id as doctor_id, slot, (lower(slot) at time zone time_zone)::date as day, md5(id::text || slot::text) as chance
+      from asked cross join open_slots(working_hours, time_zone, current_date - ${spanDays}::int, current_date + ${spanDays}::int, 30)
+    ), ranked as (
+      select *, row_number() over (partition by doctor_id, day order by chance) as of_day from offered
+    ), placed as (
+      select *, row_number() over (partition by doctor_id order by of_day, abs(day - current_date), day) as place from ranked
     )
-    select patient_id as "patientId", doctor_id as "doctorId", lower(slot) as "startsAt", upper(slot) as "endsAt", place::int
-    from wanted join offered using (doctor_id, place)`)
+    select patient_id as "patientId", doctor_id as "doctorId", lower(slot) as "startsAt", upper(slot) as "endsAt",
+      lower(slot) <= now() as "isOver", place::int
+    from wanted join placed using (doctor_id, place)`)
 
-/** Appointments of the last four weeks, which are over, and of the next four. Two of one patient at once are left to the database to refuse. */
+/**
+ * Appointments of the last four weeks, today and the next four, as a clinic has them. Two of one patient at once are left
+ * to the database to refuse.
+ */
 export async function appointmentsOf(db: Pick<Db, 'execute'>, by: string, doctorIds: string[]) {
-  const [past, toCome] = [
-    await timesOf(db, doctorIds, { from: -28, to: -1 }),
-    await timesOf(db, doctorIds, { from: 1, to: 28 }),
-  ]
   const now = new Date()
-  const row = ({ place, ...time }: Time, status: string) => ({
-    ...time,
-    id: newId(),
-    status,
-    reason: reasons[place % reasons.length] ?? null,
-    notes: status === 'completed' ? 'Seen; come again if it does not get better.' : null,
-    createdBy: by,
-    createdAt: now,
-    updatedAt: now,
-    version: 1,
+  const statusOf = ({ isOver, place }: Time) => {
+    if (!isOver) return 'scheduled'
+    return place % 10 === 0 ? 'no_show' : place % 7 === 0 ? 'cancelled' : 'completed'
+  }
+  const times = await timesOf(db, doctorIds)
+  return times.map((time) => {
+    const { isOver: _, place, ...between } = time
+    const status = statusOf(time)
+    return {
+      ...between,
+      id: newId(),
+      status,
+      reason: reasons[place % reasons.length] ?? null,
+      notes: status === 'completed' ? 'Seen; come again if it does not get better.' : null,
+      createdBy: by,
+      createdAt: now,
+      updatedAt: now,
+      version: 1,
+    }
   })
-  const over = ({ place }: Time) => (place % 10 === 0 ? 'no_show' : place % 7 === 0 ? 'cancelled' : 'completed')
-  return [...past.map((time) => row(time, over(time))), ...toCome.map((time) => row(time, 'scheduled'))]
 }

@@ -3,7 +3,7 @@ import { v7 as uuid } from 'uuid'
 import type { z } from 'zod'
 import { WholeDoctor } from '../../doctors/schema.ts'
 import { WholePatient } from '../../patients/schema.ts'
-import { conditions, schedules, specializations, substances } from './words.ts'
+import { conditions, everyDay, schedules, specializations, substances } from './words.ts'
 
 /** Before this day everything of the demo happened, so that the same seed makes the same people on any day. */
 const today = new Date('2026-01-01T00:00:00Z')
@@ -35,7 +35,7 @@ const email = (faker: Faker, first: string, last: string) =>
 /** Doctors without end, always the same ones of a seed. */
 export function* doctorsOf(seed: number): Generator<DemoDoctor> {
   const faker = fakerOf(seed, 1)
-  for (;;) {
+  for (let count = 0; ; count += 1) {
     const [first, last] = [faker.person.firstName(), faker.person.lastName()]
     const createdAt = faker.date.recent({ days: 1500, refDate: new Date(today.getTime() - 720 * day) })
     yield {
@@ -47,7 +47,8 @@ export function* doctorsOf(seed: number): Generator<DemoDoctor> {
         licenseNumber: `NY-${faker.string.numeric(8)}`,
         experienceYears: faker.number.int({ min: 1, max: 38 }),
         timeZone: 'America/New_York',
-        workingHours: faker.helpers.arrayElement(schedules),
+        // Somebody is there on every day of the week.
+        workingHours: count % 4 === 0 ? everyDay : faker.helpers.arrayElement(schedules),
       }),
       id: idAt(faker, createdAt),
       createdAt,

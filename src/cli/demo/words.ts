@@ -71,6 +71,7 @@ const weekdays = ['mon', 'tue', 'wed', 'thu', 'fri']
 const spans = (days: string[], ...hours: [string, string][]) =>
   days.flatMap((day) => hours.map(([from, to]) => ({ day, from, to })))
 
+export const everyDay = spans([...weekdays, 'sat', 'sun'], ['08:00', '18:00'])
 export const schedules = [
   spans(weekdays, ['09:00', '17:00']),
   spans(weekdays, ['08:00', '12:00'], ['13:00', '16:30']),
