@@ -7,6 +7,7 @@ import { withDjango } from './auth/passwords.django.ts'
 import type { PasswordHasher } from './auth/passwords.ts'
 import { workerHasher } from './auth/passwords.worker.ts'
 import { type TokenKeys, tokenKeys } from './auth/tokens.ts'
+import { Turns, takesPassword } from './auth/turns.worker.ts'
 import { type Config, ConfigError, findMisspelt, readConfig } from './config.ts'
 import { close, connect } from './db/client.ts'
 import type { Env } from './env.ts'
@@ -48,6 +49,7 @@ type Isolate = {
   passwords: PasswordHasher
   sessions: Sessions
   rateLimits: RateLimits
+  turns: Turns
 }
 let isolate: Isolate | undefined
 
@@ -64,7 +66,17 @@ async function setUp(bindings: Bindings): Promise<Isolate> {
     passwords: withDjango(await workerHasher()),
     sessions: new Sessions(),
     rateLimits: rateLimits(config, { account: bindings.ACCOUNT_REQUESTS, address: bindings.ADDRESS_REQUESTS }),
+    turns: new Turns(),
   }
+}
+
+/** An answer that is not the app's. */
+function refused(problem: Problem, request: Request, requestId = request.headers.get('X-Request-Id')): Response {
+  const { status, headers, body } = refusal(problem, {
+    sent: requestId ?? undefined,
+    secure: request.url.startsWith('https:'),
+  })
+  return new Response(body, { status, headers })
 }
 
 /** The answer while the settings cannot be used: which ones is for the log alone. */
@@ -72,22 +84,29 @@ function notSetUp(error: unknown, request: Request): Response {
   if (!(error instanceof ConfigError)) throw error
   // biome-ignore lint/suspicious/noConsole: it is how a Worker logs.
   console.error(error.message)
-  const { status, headers, body } = refusal(new Problem('internal'), {
-    sent: request.headers.get('X-Request-Id') ?? undefined,
-    secure: request.url.startsWith('https:'),
+  return refused(new Problem('internal'), request)
+}
+
+/** Answers, once it is its turn where it takes a password: until then it holds no connection. */
+async function respond(request: Request, env: Env, context: ExecutionContext, turns: Turns): Promise<Response> {
+  if (!takesPassword(request)) return app.fetch(request, env, context)
+  const turn = await turns.take().catch((error: unknown) => {
+    if (error instanceof Problem) return error
+    throw error
   })
-  return new Response(body, { status, headers })
+  if (turn instanceof Problem) return refused(turn, request)
+  try {
+    return await app.fetch(request, env, context)
+  } finally {
+    turn()
+  }
 }
 
 /** In place of an answer that would be in no audit log: it is thrown away, and its entries with it. */
 function notShown(audit: Audit, response: Response, request: Request): Response {
   audit.takePending()
   void response.body?.cancel()
-  const { status, headers, body } = refusal(auditFull(), {
-    sent: response.headers.get('X-Request-Id') ?? undefined,
-    secure: request.url.startsWith('https:'),
-  })
-  return new Response(body, { status, headers })
+  return refused(auditFull(), request, response.headers.get('X-Request-Id'))
 }
 
 export default {
@@ -111,7 +130,7 @@ export default {
       secure: request.url.startsWith('https:'),
       draining: false,
     }
-    let response = await app.fetch(request, env, context)
+    let response = await respond(request, env, context, isolate.turns)
     await discardBody(request, 32 * 1024 * 1024)
     // Behind the answer: the trail, then the connections. Where the trail could not be written the last time, in front of it.
     if (isolate.auditFails && audit.backlog > 0) {

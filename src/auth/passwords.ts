@@ -42,7 +42,7 @@ export type LimitedHasher = PasswordHasher & { readonly waiting: number }
 const waitingAtMost = 1000
 const waitAtMostMs = 15_000
 
-const overloaded = () =>
+export const tooManyWait = () =>
   new Problem('unavailable', {
     detail: 'Too many passwords wait to be checked. Try again in a moment.',
     headers: { 'Retry-After': '5' },
@@ -60,11 +60,11 @@ export function limited(
 ): LimitedHasher {
   const limit = pLimit(hashes)
   const run = <T>(work: () => Promise<T>, recheck?: () => Promise<void>) => {
-    if (limit.pendingCount >= waiting) throw overloaded()
+    if (limit.pendingCount >= waiting) throw tooManyWait()
     const latest = performance.now() + waitMs
     const waits = limit.activeCount + limit.pendingCount >= hashes
     return limit(async () => {
-      if (performance.now() > latest) throw overloaded()
+      if (performance.now() > latest) throw tooManyWait()
       if (waits) await recheck?.()
       return work()
     })

@@ -72,6 +72,20 @@ describe('the Worker', () => {
     expect((await signIn(odd)).status).toBe(401)
   })
 
+  it('takes right passwords however many come at once, and of wrong ones no more than the limit', async () => {
+    await register('crowd')
+    const signIns = (word: string) =>
+      Promise.all(
+        Array.from({ length: 60 }, async () => {
+          const { status } = await post('/api/auth/login', { email: 'crowd@example.org', password: word })
+          return status
+        }),
+      )
+    expect(await signIns(password)).toEqual(Array(60).fill(200))
+    const wrong = await signIns('wrong password')
+    expect(wrong.toSorted()).toEqual([...Array(10).fill(401), ...Array(50).fill(429)])
+  })
+
   it('writes the trail of reads behind its answers', async () => {
     const { id } = await post('/api/patients', patient(), token)
     const read = await get(`/api/patients/${id}`, token)
