@@ -34,9 +34,10 @@ type ExecutionContext = { waitUntil(work: Promise<unknown>): void; passThroughOn
 const assetsOf =
   (folder: AssetsBinding): Assets =>
   async (name) => {
-    const { body } = await folder.fetch(`https://assets.local/${name}`)
-    if (!body) throw new Error(`${name} was not uploaded with the Worker`)
-    return body
+    const { body, headers } = await folder.fetch(`https://assets.local/${name}`)
+    const [, version] = /"([^"]+)"/.exec(headers.get('ETag') ?? '') ?? []
+    if (!body || version === undefined) throw new Error(`${name} was not uploaded with the Worker`)
+    return { body, version }
   }
 
 /** What outlives a request: settings, keys and memory, but no connection, since a socket belongs to one request. */

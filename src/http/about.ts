@@ -14,8 +14,8 @@ export type Answer =
   | { kind: 'plain'; schema: z.ZodType; status: 200 | 201 }
   /** 204. `versioned` where the delete takes If-Match. */
   | { kind: 'nothing'; versioned: boolean }
-  /** 200 with bytes of one of these types. `ranged` where a part of them can be asked for. */
-  | { kind: 'content'; types: string[]; ranged: boolean }
+  /** 200 with bytes of one of these types. `ranged` where a part of them can be asked for, `tagged` where they have an ETag. */
+  | { kind: 'content'; types: string[]; ranged: boolean; tagged: boolean }
 
 export const one = (schema: z.ZodType): Answer => ({ kind: 'one', schema })
 export const created = (schema: z.ZodType, { keyed = true } = {}): Answer => ({ kind: 'created', schema, keyed })
@@ -23,7 +23,12 @@ export const page = (schema: z.ZodType): Answer => ({ kind: 'page', schema })
 export const plain = (schema: z.ZodType, status: 200 | 201 = 200): Answer => ({ kind: 'plain', schema, status })
 export const nothing: Answer = { kind: 'nothing', versioned: false }
 export const deleted: Answer = { kind: 'nothing', versioned: true }
-export const content = (types: string[], { ranged = false } = {}): Answer => ({ kind: 'content', types, ranged })
+export const content = (types: string[], { ranged = false, tagged = false } = {}): Answer => ({
+  kind: 'content',
+  types,
+  ranged,
+  tagged: tagged || ranged,
+})
 
 /** What a route's guard says of the route. */
 export type About = {

@@ -22,6 +22,36 @@ const badTarget = () => invalid('', 'asks for no URL that there can be: see its 
 const hostsOf = ({ rawHeaders }: IncomingMessage) =>
   rawHeaders.filter((name, index) => index % 2 === 0 && name.length === 4 && name.toLowerCase() === 'host').length
 
+/** So many requests of a connection wait for the answer before them. Then no more of it is read. */
+const waitingPerConnection = 16
+
+/**
+ * Lets the requests of a connection be answered one behind the other, each once the answer before it has been taken by the
+ * client. Node itself hands over all that were sent in a row, and keeps their answers in memory for a client that reads
+ * none of them.
+ */
+function oneRequestAtATime(): (socket: Socket, outgoing: ServerResponse, answer: () => void) => void {
+  const waitingOf = new WeakMap<Socket, (() => void)[]>()
+  return (socket, outgoing, answer) => {
+    const waiting = waitingOf.get(socket)
+    const next = () => {
+      const of = waitingOf.get(socket)
+      const first = of?.shift()
+      if (first === undefined) waitingOf.delete(socket)
+      else if (!socket.destroyed) first()
+      if (of?.length === waitingPerConnection - 1) socket.resume()
+    }
+    outgoing.once('close', next)
+    if (waiting === undefined) {
+      waitingOf.set(socket, [])
+      answer()
+      return
+    }
+    waiting.push(answer)
+    if (waiting.length >= waitingPerConnection) socket.pause()
+  }
+}
+
 type Sender = { address: string; secure: boolean }
 type Parts = {
   log: Log
@@ -35,6 +65,7 @@ type Parts = {
  * or not at all. The server is to be made with `requireHostHeader: false`.
  */
 export function answerRequests(server: Server, { log, senderOf, fetch }: Parts): void {
+  const oneAtATime = oneRequestAtATime()
   /** The newest answer of each connection. */
   const newest = new WeakMap<Duplex, ServerResponse>()
 
@@ -85,6 +116,10 @@ export function answerRequests(server: Server, { log, senderOf, fetch }: Parts):
 
   server.on('request', (incoming, outgoing) => {
     newest.set(incoming.socket, outgoing)
+    oneAtATime(incoming.socket, outgoing, () => answer(incoming, outgoing))
+  })
+
+  function answer(incoming: IncomingMessage, outgoing: ServerResponse): void {
     // HTTP/0.9, to Node: a line without a version.
     if (incoming.httpVersionMajor !== 1) {
       outgoing.shouldKeepAlive = false
@@ -101,7 +136,7 @@ export function answerRequests(server: Server, { log, senderOf, fetch }: Parts):
     void listener(incoming, outgoing).then(() => {
       if (!outgoing.headersSent) refuse(incoming, outgoing, badTarget())
     })
-  })
+  }
 
   server.on('checkExpectation', (incoming, outgoing) => {
     newest.set(incoming.socket, outgoing)

@@ -72,10 +72,11 @@ function successes(answer: Answer, method: string, schemas: Schemas): Responses 
     case 'content': {
       const content = Object.fromEntries(answer.types.map((type) => [type, {}]))
       const whole = { description: 'The bytes.', headers: requestId, content }
-      if (!answer.ranged) return { 200: whole }
+      if (!answer.tagged) return { 200: whole }
+      const part = { ...whole, description: 'The range of bytes that was asked for.', headers: withHeaders('ETag') }
       return {
         200: { ...whole, headers: withHeaders('ETag') },
-        206: { ...whole, description: 'The range of bytes that was asked for.', headers: withHeaders('ETag') },
+        ...(answer.ranged && { 206: part }),
         304: { description: 'The client has the file already.', headers: withHeaders('ETag') },
       }
     }

@@ -6,7 +6,10 @@ export const assetTypes = {
 export type AssetName = keyof typeof assetTypes
 
 /** Where the files of Swagger UI are: on Node its package, on Workers the assets uploaded with the Worker. */
-export type Assets = (name: AssetName) => Promise<ReadableStream | Uint8Array<ArrayBuffer>>
+export type Assets = (name: AssetName) => Promise<Asset>
+
+/** A file and what its ETag is made of, which changes with it. */
+export type Asset = { body: ReadableStream | Uint8Array<ArrayBuffer>; version: string }
 
 /** Nothing of anyone else's: the page may load and ask this server alone. Swagger UI puts styles and images inline. */
 export const policy = [

@@ -4,16 +4,24 @@ import * as z from 'zod'
 import { anyone } from '../access/can.ts'
 import type { App } from '../env.ts'
 import { content, plain } from '../http/about.ts'
+import { hasAlready } from '../http/etag.ts'
 import { noQuery } from '../http/valid.ts'
 import { documentOf, type Registered } from './document.ts'
 import { type AssetName, assetTypes, page, policy, start } from './page.ts'
 
 const Document = z.looseObject({ openapi: z.string(), paths: z.looseObject({}) })
-const css = content(['text/css'])
+const css = content(['text/css'], { tagged: true })
 const js = content(['text/javascript'])
+const script = content(['text/javascript'], { tagged: true })
 
-const asset = async (c: Context<App>, name: AssetName) =>
-  c.body(await c.env.assets(name), 200, { 'Content-Type': assetTypes[name], 'Cache-Control': 'public, max-age=3600' })
+async function asset(c: Context<App>, name: AssetName) {
+  const { body, version } = await c.env.assets(name)
+  const headers = { ETag: `"${version}"`, 'Cache-Control': 'public, max-age=3600' }
+  if (!hasAlready(c.req.header('If-None-Match'), version))
+    return c.body(body, 200, { ...headers, 'Content-Type': assetTypes[name] })
+  if (body instanceof ReadableStream) await body.cancel()
+  return c.body(null, 304, headers)
+}
 
 /** The document that tells of `routes`, made when it is first asked for, and the page on which to try them. */
 export function documentRoutes(routes: readonly Registered[]) {
@@ -49,7 +57,7 @@ export function documentRoutes(routes: readonly Registered[]) {
     )
     .get(
       '/docs/swagger-ui-bundle.js',
-      anyone({ id: 'getDocsScript', summary: 'Get the script of the page', answers: js }),
+      anyone({ id: 'getDocsScript', summary: 'Get the script of the page', answers: script }),
       noQuery(),
       compress(),
       (c) => asset(c, 'swagger-ui-bundle.js'),
