@@ -1238,3 +1238,27 @@ describe('what is wrong is told in words', () => {
     )
   })
 })
+
+describe('a body that does not arrive', () => {
+  afterEach(() => void vi.useRealTimers())
+  const slow = (contentType: string, path: string, first: string) => {
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        controller.enqueue(bytes(first))
+      },
+    })
+    const headers = { 'Content-Type': contentType, Authorization: `Bearer ${admin.access}` }
+    const init = { method: 'POST', headers, body, duplex: 'half' }
+    return app.fetch(new Request(`http://hospital.test${path}`, init), api.env)
+  }
+
+  it('is a 408 after ten seconds, and closes the connection', async () => {
+    await admin.get('/api/auth/me')
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const answer = slow('application/json', '/api/patients', '{')
+    await vi.advanceTimersByTimeAsync(10_000)
+    const { status, headers } = await answer
+    expect([status, headers.get('Connection')]).toEqual([408, 'close'])
+    expect(headers.get('Content-Type')).toBe('application/problem+json')
+  })
+})

@@ -28,12 +28,21 @@ const tooLarge = (maxFile: number) =>
 
 type Reader = ReadableStreamDefaultReader<Uint8Array>
 
+/** Slower than this, on average and after a while, a form is no longer waited for: whoever sends it holds a connection. */
+const minBytesPerSecond = 1024
+const slowForMs = 10_000
+
+const tooSlow = () => new Problem('request-timeout', { headers: { Connection: 'close' } })
+
 /** The chunks of a body, to the end or until there are more than `most` bytes of them. */
 async function* chunksOf(reader: Reader, most: number, tooMany: () => Problem) {
+  const start = performance.now()
   for (let size = 0; ; ) {
     const { done, value } = await reader.read()
     if (done) return
     size += value.length
+    const ms = performance.now() - start
+    if (ms > slowForMs && size < (minBytesPerSecond * ms) / 1000) throw tooSlow()
     if (size > most) throw tooMany()
     yield value
   }

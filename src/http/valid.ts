@@ -19,6 +19,21 @@ const limit = bodyLimit({
   },
 })
 
+/** How long a JSON body may take to arrive, in ms: so little is there at once on any line. */
+const bodyTimeoutMs = 10_000
+
+/** @throws {Problem} 408 where `body` is not there in time; the connection is closed, so that the rest of it is not waited for */
+async function inTime<T>(body: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const headers = { Connection: 'close' }
+  const timer = setTimeout(() => reject(new Problem('request-timeout', { headers })), bodyTimeoutMs)
+  try {
+    return await Promise.race([body, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 /** The bytes of a body, to its end. @throws {Problem} 413, 400 where the client leaves before the end */
@@ -26,9 +41,9 @@ async function bytesOf(c: Context): Promise<ArrayBuffer> {
   try {
     // Where the length is told, nobody has to look at the body as a stream, which Node would have to make first.
     const told = c.req.header('Transfer-Encoding') === undefined ? c.req.header('Content-Length') : undefined
-    if (told === undefined) await limit(c, async () => {})
+    if (told === undefined) await inTime(limit(c, async () => {}))
     else if (Number(told) > maxBody) throw tooLarge()
-    return await c.req.raw.arrayBuffer()
+    return await inTime(c.req.raw.arrayBuffer())
   } catch (error) {
     throw error instanceof Problem ? error : invalid('', 'ended too soon', 'malformed')
   }

@@ -115,7 +115,7 @@ function refusals({ method, path, permission, about, taken }: Route): ProblemTyp
     [targets.has('param'), ['not-found']],
     [isJson(about), ['not-acceptable']],
     [isVersioned(about, method), ['precondition-failed']],
-    [targets.has('json'), ['payload-too-large', 'unsupported-media-type']],
+    [targets.has('json'), ['request-timeout', 'payload-too-large', 'unsupported-media-type']],
     [isKeyed(about), ['idempotency-in-progress', 'idempotency-mismatch', 'not-found']],
     [about.answers.kind === 'content' && about.answers.ranged, ['range-not-satisfiable']],
   ]
