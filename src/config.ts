@@ -47,6 +47,8 @@ const isDatabaseUrl = (value: string) => {
     url !== null && /^postgres(ql)?:$/.test(url.protocol) && url.hostname !== '' && !/%(?![0-9a-f]{2})/i.test(value)
   )
 }
+/** A URL without a host, or with a folder in its place, means a Unix socket to PostgreSQL's own programs. */
+const namesHost = (value: string) => !/^postgres(ql)?:\/\/([^/?]*@)?(\/|\?|$)|[?&]host=(\/|%2f)/i.test(value)
 const network = z.string().regex(/^[0-9a-f.:]+(\/\d{1,3})?$/i, 'must list addresses or networks such as 10.0.0.0/8')
 
 /** Every setting there is. README.md explains them one by one. */
@@ -56,7 +58,10 @@ const Settings = z.object({
   PORT: whole(0, 65_535, 8000),
   DATA_DIR: text('.data'),
   DATABASE_URL: optional(
-    z.string().refine(isDatabaseUrl, 'must be a URL such as postgres://user:password@host:5432/database'),
+    z
+      .string()
+      .refine(namesHost, { error: 'must name a host: a Unix socket (?host=/…) is not supported', abort: true })
+      .refine(isDatabaseUrl, 'must be a URL such as postgres://user:password@host:5432/database'),
   ),
   DATABASE_POOL_MAX: whole(1, 200, 10),
   WEB_CONCURRENCY: whole(1, 64, 1),

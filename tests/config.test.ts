@@ -26,6 +26,9 @@ describe('a setting that cannot be used', () => {
     ['FIRST_USER_IS_ADMIN', 'TRUE', 'must be one of true, false'],
     ['DATABASE_PREPARE', 'no', 'must be one of true, false'],
     ['LOG_FORMAT', 'text', 'must be one of json, pretty'],
+    ['DATABASE_URL', 'postgres:///hospital?host=/var/run/postgresql', 'must name a host: a Unix socket'],
+    ['DATABASE_URL', 'postgres://u@/hospital?host=/var/run/postgresql', 'must name a host: a Unix socket'],
+    ['DATABASE_URL', 'postgres://h/d?host=%2Frun', 'must name a host: a Unix socket'],
     ['JWT_SECRET', 'short', 'must be at least 32 bytes long'],
   ])('%s=%j says what it must be', (name, value, message) => {
     const faults = faultsOf({ [name]: value })

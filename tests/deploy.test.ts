@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import packageJson from '../package.json' with { type: 'json' }
@@ -99,4 +99,9 @@ describe('docs/deploy.md', () => {
   it('starts what npm start does', () => {
     expect(guide).toContain(`ExecStart=/usr/bin/node ${command('start').replace(/^node /, '')}\n`)
   })
+})
+
+it('docs/deploy.md says how many migrations there are', () => {
+  const { length } = globSync('drizzle/*.sql')
+  expect(readFileSync('docs/deploy.md', 'utf8')).toContain(`Applied ${length} migrations to the database`)
 })
