@@ -109,15 +109,16 @@ export async function transact(line: Line, call: Call, work: TransactionWork): P
   failure.catch(() => {})
   call.onFailure = reject
   const transaction = new Transaction(line.sql, call, failure)
-  // What was owed so far is the connection: it comes with the answer to the first statement.
-  call.owed -= 1
-  await transaction.command('begin')
+  // Waited for also where the call fails meanwhile: once it is answered, the connection is in a transaction, to be ended.
+  await line.sql.unsafe('begin')
+  call.answered()
   let lost = false
   line.onClose = () => {
     lost = true
     call.fail(connectionLost())
   }
   try {
+    if (call.failure !== undefined) throw call.failure
     const result = await Promise.race([work(transaction.client), failure])
     await transaction.commit()
     return result
