@@ -409,3 +409,15 @@ describe('a slash at the end of a path changes nothing', () => {
     }
   })
 })
+
+it('a cursor holds whatever the order of the filters beside it, and for no other value of one', async () => {
+  const tag = `Order${crypto.randomUUID().slice(0, 8)}`
+  for (let i = 0; i < 2; i += 1) await admin.post('/api/patients', patient({ name: `${tag} ${i}` }))
+  const first = await admin.get(`/api/patients?q=${tag}&gender=female&limit=1`)
+  const cursor = new URL(first.string('next'), 'http://x').searchParams.get('cursor') ?? ''
+  const after = (query: string) => admin.get(`/api/patients?${query}&cursor=${cursor}`)
+  for (const query of [`q=${tag}&gender=female`, `gender=female&q=${tag}`, `limit=1&gender=female&q=${tag}`])
+    expect((await after(query)).each('name')).toEqual([`${tag} 0`])
+  for (const query of [`q=${tag}`, `q=${tag}&gender=male`, `q=${tag}&gender=female&sort=name`])
+    expect((await after(query)).faults).toEqual(['cursor'])
+})
