@@ -22,33 +22,69 @@ const badTarget = () => invalid('', 'asks for no URL that there can be: see its 
 const hostsOf = ({ rawHeaders }: IncomingMessage) =>
   rawHeaders.filter((name, index) => index % 2 === 0 && name.length === 4 && name.toLowerCase() === 'host').length
 
-/** So many requests of a connection wait for the answer before them. Then no more of it is read. */
+/** Where so many requests of a connection wait for the answer before them, no more of it is read. */
 const waitingPerConnection = 16
+/**
+ * So many requests wait on all connections, each taking about 5 KB. Beyond, a connection that sends another is cut: browsers
+ * and proxies send none before the answer to the one before.
+ */
+const maxWaiting = 10_000
 
 /**
- * Lets the requests of a connection be answered one behind the other, each once the answer before it has been taken by the
- * client. Node itself hands over all that were sent in a row, and keeps their answers in memory for a client that reads
- * none of them.
+ * Lets the requests of each connection of `server` be answered one behind the other, each once the answer before it has
+ * been taken by the client. Node itself hands over all that were sent in a row, and keeps their answers in memory for a
+ * client that reads none of them.
  */
-function oneRequestAtATime(): (socket: Socket, outgoing: ServerResponse, answer: () => void) => void {
-  const waitingOf = new WeakMap<Socket, (() => void)[]>()
-  return (socket, outgoing, answer) => {
+function oneRequestAtATime(server: Server) {
+  const waitingOf = new WeakMap<Duplex, (() => void)[]>()
+  let waitingInAll = 0
+  const waitingOn = (socket: Duplex) => waitingOf.get(socket)?.length ?? 0
+
+  server.on('connection', (socket) => {
+    // Node resumes a socket after each request and before each body that it reads, whoever paused it.
+    socket.on('resume', () => {
+      if (waitingOn(socket) < waitingPerConnection) return
+      // Where it was paused again meanwhile, pausing it would tell nobody, and Node would go on reading.
+      if (socket.isPaused()) socket.emit('pause')
+      else socket.pause()
+    })
+    socket.once('close', () => {
+      waitingInAll -= waitingOn(socket)
+      waitingOf.delete(socket)
+    })
+  })
+
+  function giveTurn(socket: Socket): void {
     const waiting = waitingOf.get(socket)
-    const next = () => {
-      const of = waitingOf.get(socket)
-      const first = of?.shift()
-      if (first === undefined) waitingOf.delete(socket)
-      else if (!socket.destroyed) first()
-      if (of?.length === waitingPerConnection - 1) socket.resume()
-    }
-    outgoing.once('close', next)
-    if (waiting === undefined) {
-      waitingOf.set(socket, [])
-      answer()
+    const next = waiting?.shift()
+    if (!next) {
+      waitingOf.delete(socket)
       return
     }
-    waiting.push(answer)
-    if (waiting.length >= waitingPerConnection) socket.pause()
+    waitingInAll -= 1
+    if (waiting?.length === waitingPerConnection - 1) socket.resume()
+    next()
+  }
+
+  return {
+    waitingOn,
+    /** Calls `answer`, which is to answer with `outgoing`, once it is its turn. */
+    take(socket: Socket, outgoing: ServerResponse, answer: () => void): void {
+      // Not at once: however many a connection has sent, others are served in between.
+      outgoing.once('close', () => setImmediate(giveTurn, socket))
+      const waiting = waitingOf.get(socket)
+      if (!waiting) {
+        waitingOf.set(socket, [])
+        answer()
+        return
+      }
+      if (waitingInAll >= maxWaiting) {
+        socket.destroy()
+        return
+      }
+      waitingInAll += 1
+      if (waiting.push(answer) >= waitingPerConnection) socket.pause()
+    },
   }
 }
 
@@ -65,7 +101,7 @@ type Parts = {
  * or not at all. The server is to be made with `requireHostHeader: false`.
  */
 export function answerRequests(server: Server, { log, senderOf, fetch }: Parts): void {
-  const oneAtATime = oneRequestAtATime()
+  const turns = oneRequestAtATime(server)
   /** The newest answer of each connection. */
   const newest = new WeakMap<Duplex, ServerResponse>()
 
@@ -116,7 +152,7 @@ export function answerRequests(server: Server, { log, senderOf, fetch }: Parts):
 
   server.on('request', (incoming, outgoing) => {
     newest.set(incoming.socket, outgoing)
-    oneAtATime(incoming.socket, outgoing, () => answer(incoming, outgoing))
+    turns.take(incoming.socket, outgoing, () => answer(incoming, outgoing))
   })
 
   function answer(incoming: IncomingMessage, outgoing: ServerResponse): void {
@@ -154,6 +190,8 @@ export function answerRequests(server: Server, { log, senderOf, fetch }: Parts):
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     // Told again for each further piece of what was refused.
     if (socket.writableEnded) return
+    // It did not arrive in time because it was not read.
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && turns.waitingOn(socket) > 0) return
     const type = byCode[error.code ?? '']
     const answer = () => refuseConnection(socket, type ? new Problem(type) : unreadable(), error.code)
     const before = newest.get(socket)
