@@ -1261,4 +1261,23 @@ describe('a body that does not arrive', () => {
     expect([status, headers.get('Connection')]).toEqual([408, 'close'])
     expect(headers.get('Content-Type')).toBe('application/problem+json')
   })
+
+  it('is a 408 where it is an upload that comes a byte a second', async () => {
+    const { id } = await admin.post('/api/patients', patient())
+    vi.useFakeTimers({ toFake: ['performance'] })
+    let sent = 0
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        controller.enqueue(bytes(sent === 0 ? '--x\r\nContent-Disposition: form-data; name="title"\r\n\r\n' : 't'))
+        sent += 1
+        vi.advanceTimersByTime(1000)
+        if (sent > 300) controller.close()
+      },
+    })
+    const headers = { 'Content-Type': 'multipart/form-data; boundary=x', Authorization: `Bearer ${admin.access}` }
+    const init = { method: 'POST', headers, body, duplex: 'half' }
+    const answer = await app.fetch(new Request(`http://hospital.test/api/patients/${id}/reports`, init), api.env)
+    expect(answer.status).toBe(408)
+    expect(sent).toBeLessThan(50)
+  })
 })

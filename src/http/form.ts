@@ -28,13 +28,13 @@ const tooLarge = (maxFile: number) =>
 
 type Reader = ReadableStreamDefaultReader<Uint8Array>
 
-/** Slower than this, on average and after a while, a form is no longer waited for: whoever sends it holds a connection. */
+/** Slower than this, on average and after a while, a body is no longer waited for: whoever sends it holds a connection. */
 const minBytesPerSecond = 1024
 const slowForMs = 10_000
 
 const tooSlow = () => new Problem('request-timeout', { headers: { Connection: 'close' } })
 
-/** The chunks of a body, to the end or until there are more than `most` bytes of them. */
+/** The chunks of a body, to the end. @throws {Problem} 408 where they come too slowly, and `tooMany` beyond `most` bytes */
 async function* chunksOf(reader: Reader, most: number, tooMany: () => Problem) {
   const start = performance.now()
   for (let size = 0; ; ) {
@@ -48,12 +48,15 @@ async function* chunksOf(reader: Reader, most: number, tooMany: () => Problem) {
   }
 }
 
-/** Reads at most `most` bytes of what is left of a body. Cancelled instead, it would take the connection with it. */
+/**
+ * Reads at most `most` bytes of what is left of a body, as long as they come fast enough. Cancelled instead, it would take
+ * the connection with it.
+ */
 async function drain(reader: Reader, most: number): Promise<void> {
-  for (let left = most; left > 0; ) {
-    const { value } = await reader.read().catch(() => ({ value: undefined }))
-    if (!value) return
-    left -= value.length
+  try {
+    for await (const _ of chunksOf(reader, most, tooSlow));
+  } catch {
+    // There is nobody any more to hear the answer, or it is not waited for.
   }
 }
 
@@ -153,7 +156,7 @@ export async function readForm<Taken>(
         : malformed(error)
     for (const stream of streams) stream.destroy(malformed(error))
     await file?.taken.catch(() => {})
-    await drain(reader, most)
+    if (!(reason instanceof Problem && reason.type === 'request-timeout')) await drain(reader, most)
     throw reason
   }
 }
