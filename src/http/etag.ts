@@ -8,7 +8,9 @@ import { answerJson } from './answer.ts'
  * compresses makes it weak (nginx) or appends `-gzip` (Apache). A tag of ours names a version, so a weak one says as much.
  */
 const tagsOf = (header: string): string[] =>
-  [...header.matchAll(/"([^"]*)"/g)].map(([, tag = '']) => tag.replace(/-(gzip|br|zstd|deflate)$/, ''))
+  [...header.matchAll(/(?:^|,)\s*(?:W\/)?"([^"]*)"\s*(?=,|$)/g)].map(([, tag = '']) =>
+    tag.replace(/-(gzip|br|zstd|deflate)$/, ''),
+  )
 
 /**
  * The request's If-Match as the parameter `match` of a statement: the tags as a text[] literal, or null where any will

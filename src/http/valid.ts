@@ -108,9 +108,18 @@ export const fieldErrors = (issues: readonly z.core.$ZodIssue[], noun = 'field')
       }))
     return [{ path: path.join('.'), message: issue.message, code: issue.code ?? 'custom' }]
   })
-  // What is said first of a field is the cause of the rest.
-  return errors.filter(({ path }, i) => errors.findIndex((error) => error.path === path) === i)
+  // What is said first of a field is the cause of the rest. A set, since a body has room for thousands of faults.
+  const told = new Set<string>()
+  return errors.filter(({ path }) => !told.has(path) && told.add(path))
 }
+
+/** What zod found in a query. A parameter that is repeated is a list to it, of which its client knows nothing. */
+const parameterErrors = (issues: readonly z.core.$ZodIssue[], query: unknown): FieldError[] =>
+  fieldErrors(issues, 'parameter').map((error) =>
+    error.code !== 'unrecognized_keys' && Array.isArray(Object(query)[error.path])
+      ? { ...error, message: 'must appear only once' }
+      : error,
+  )
 
 /** Whether every run of escapes is UTF-8. A lone `%` is no escape and stands for itself. */
 const decodes = (text: string) =>
@@ -173,8 +182,11 @@ export function valid<Schema extends z.ZodType, Target extends 'json' | 'param' 
   const take = (c: Context, value: unknown) => {
     const { data, error } = schema.safeParse(value)
     if (error && target === 'param') throw new Problem('not-found')
-    const noun = target === 'query' ? 'parameter' : 'field'
-    if (error) throw new Problem('bad-request', { errors: fieldErrors(error.issues, noun) })
+    if (error) {
+      const { issues } = error
+      const errors = target === 'query' ? parameterErrors(issues, value) : fieldErrors(issues)
+      throw new Problem('bad-request', { errors })
+    }
     if (target === 'query') takeCursor(c, data)
     c.req.addValidatedData(target, Object(data))
   }
