@@ -57,6 +57,11 @@ class Transaction {
     if (tag !== 'COMMIT') throw new NotCommittedError(`COMMIT was answered with ${tag}`)
   }
 
+  /** Resolves when no statement of it is under way. */
+  answered(): Promise<unknown> {
+    return this.#last
+  }
+
   /** The error to tell of: what aborted the transaction, where `error` is only that it is aborted (25P02). */
   cause(error: unknown): unknown {
     const isAborted = error instanceof Error && 'code' in error && error.code === '25P02'
@@ -124,6 +129,8 @@ export async function transact(line: Line, call: Call, work: TransactionWork): P
     return result
   } catch (error) {
     call.asked()
+    // The driver sends a statement again whose preparation is gone: behind a rollback that would stand, on its own.
+    if (!lost) await transaction.answered()
     if (!lost) await line.sql.unsafe('rollback').catch(() => {})
     throw transaction.cause(error)
   } finally {

@@ -4,8 +4,9 @@ import { sql } from 'drizzle-orm'
 import { afterAll, describe, expect, inject, it } from 'vitest'
 import { auditLog, type Entry, lastFlush } from '../../src/audit/record.ts'
 import { audit } from '../../src/audit/schema.ts'
-import { close, connect, type Pool, poolOf } from '../../src/db/client.ts'
+import { close, connect, type Db, type Pool, poolOf } from '../../src/db/client.ts'
 import { databaseProblem } from '../../src/db/failure.ts'
+import { clientOf } from '../../src/db/prepared.ts'
 import { jsonLog } from '../../src/http/log.ts'
 import { patience } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'
@@ -17,13 +18,13 @@ const opened: Pool[] = []
 const networks: Network[] = []
 
 /** A pool of the test's own, and the network between it and the database. */
-async function pool(max: number, timeout = 1000) {
+async function pool(max: number, timeout = 1000, tellServer = true) {
   const url = new URL(database.url)
   const network = new Network(Number(url.port))
   await network.open()
   networks.push(network)
   url.port = String(network.port)
-  const db = connect(url.href, { max, timeout })
+  const db = connect(url.href, { max, timeout, tellServer })
   opened.push(db)
   return { db, network }
 }
@@ -46,10 +47,11 @@ const tooLate = ['unavailable', expect.objectContaining({ code: 'DEADLINE' })]
 
 /** A table of the test's own. */
 async function table(db: Pool) {
-  const name = sql.identifier(`t_${crypto.randomUUID().replaceAll('-', '')}`)
-  await db.execute(sql`create table ${name} (n int)`)
-  const rows = async () => (await db.execute(sql`select n from ${name}`)).length
-  return { add: (on: Pick<Pool, 'execute'>) => on.execute(sql`insert into ${name} values (1)`), rows }
+  const name = `t_${crypto.randomUUID().replaceAll('-', '')}`
+  const itself = sql.identifier(name)
+  await db.execute(sql`create table ${itself} (n int)`)
+  const rows = async (on: Pick<Pool, 'execute'> = db) => (await on.execute(sql`select n from ${itself}`)).length
+  return { name, add: (on: Pick<Pool, 'execute'>) => on.execute(sql`insert into ${itself} values (1)`), rows }
 }
 
 setFlagsFromString('--expose-gc')
@@ -191,6 +193,39 @@ describe('a transaction', () => {
     expect(await failureOf(Promise.reject(await ended.promise))).toEqual(tooLate)
     await until('its connection', () => poolOf(db)?.inUse === 0)
     expect(await rows()).toBe(0)
+  })
+
+  it('that has taken too long writes nothing, also where the driver sends its last statement again', async () => {
+    // The server does not stop statements itself, as behind PgBouncer and Hyperdrive.
+    const { db } = await pool(2, 1000, false)
+    const { name, rows } = await table(db)
+    const insert = (on: Db) =>
+      clientOf(on).unsafe(`insert into "${name}" values ($1) returning *`, [1], { prepare: true }).values()
+    await insert(db)
+    const [altered, migrated] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const operator = connect(database.url, { max: 1 })
+    opened.push(operator)
+    const migration = operator.transaction(async (transaction) => {
+      await transaction.execute(sql`alter table ${sql.identifier(name)} add column m int`)
+      altered.resolve()
+      await migrated.promise
+    })
+    await altered.promise
+    let failed = false
+    const work = db.transaction(insert).finally(() => {
+      failed = true
+    })
+    // While others are answered, a connection that is silent is not given up.
+    const told = failureOf(work)
+    while (!failed) await db.execute(sql`select pg_sleep(0.05)`)
+    expect(await told).toEqual(tooLate)
+    // What the statement was prepared for is gone with this.
+    migrated.resolve()
+    await migration
+    await until('its connection', () => poolOf(db)?.inUse === 0)
+    // A further transaction over it is behind whatever the driver still sends.
+    await Promise.all([db.transaction(rows), db.transaction(rows)])
+    expect(await rows()).toBe(1)
   })
 })
 
