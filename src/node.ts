@@ -58,26 +58,32 @@ async function start(config: Config, worker?: Worker) {
     log.error({ msg: 'ended by a fault of its own', err })
     process.exit(1)
   })
-  if (worker === undefined || worker.id === 1) for (const msg of findMisspelt(process.env)) log.warn({ msg })
+  const isFirst = worker === undefined || worker.id === 1
+  if (isFirst) for (const msg of findMisspelt(process.env)) log.warn({ msg })
   const store = await openFiles(config)
   const fault = await store.findFault()
   if (fault) log.warn({ msg: fault })
   const database = await openDatabase(config)
+  let hasWarned = false
+  const warnOfLostStatements = () => {
+    if (!hasWarned)
+      log.warn({
+        msg: 'Something between here and PostgreSQL loses prepared statements, so requests fail with 503: set DATABASE_PREPARE=false.',
+      })
+    hasWarned = true
+  }
   const db = connect(database.url, {
     max: config.DATABASE_POOL_MAX,
     prepare: config.DATABASE_PREPARE,
     timeout: config.DATABASE_TIMEOUT_MS,
+    onStatementLost: warnOfLostStatements,
   })
 
-  if (config.DATABASE_PREPARE && !database.embedded)
+  // That the database cannot be reached is said elsewhere, and what is not found out now shows later.
+  if (config.DATABASE_PREPARE && !database.embedded && isFirst)
     void losesPreparedStatements(database.url).then(
-      (loses) => {
-        if (loses)
-          log.warn({
-            msg: 'Something between here and PostgreSQL loses prepared statements, so requests fail with 503: set DATABASE_PREPARE=false.',
-          })
-      },
-      () => {}, // That the database cannot be reached is said elsewhere.
+      (loses) => loses && warnOfLostStatements(),
+      () => {},
     )
 
   let flushing: NodeJS.Timeout | undefined
@@ -160,7 +166,7 @@ async function start(config: Config, worker?: Worker) {
     throw new ConfigError('The socket that systemd handed over is not of TCP.')
   const { address: host, port } = listening
   if (config.NODE_ENV === 'production') log.info({ msg: 'listening', host, port })
-  else if (worker === undefined || worker.id === 1) {
+  else if (isFirst) {
     const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
     say(`The hospital API is at ${url}, its guide in README.md.`)
     if (database.embedded)

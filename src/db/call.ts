@@ -28,6 +28,8 @@ export interface Overseer {
   heard(call: Call): void
   served(call: Call): void
   failed(call: Call, error: unknown): void
+  /** The driver has sent a statement again, for this `error`. */
+  repeated(error: unknown): void
 }
 
 /** A statement or a transaction, on its way. */

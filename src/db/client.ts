@@ -10,6 +10,13 @@ export type Pool = PostgresJsDatabase & { $client: postgres.Sql }
 
 /** JSON stays text: a column takes it apart where it is read, and an answer passes it on. */
 const rawJson = { to: 114, from: [114, 3802], serialize: String, parse: (text: string) => text }
+/** The driver encodes values once more where it sends a statement again: by its own, `true` would come to be `false`. */
+const repeatableBoolean = {
+  to: 16,
+  from: [16],
+  serialize: (value: unknown) => (value === true || value === 't' ? 't' : 'f'),
+  parse: (text: string) => text === 't',
+}
 
 type Options = {
   /** Connections at most. */
@@ -22,6 +29,8 @@ type Options = {
   tellServer?: boolean
   /** With `timeout`: how long a call may wait for a connection, in ms. */
   wait?: number
+  /** Called each time that PostgreSQL does not know what was prepared: something between loses it. */
+  onStatementLost?: () => void
 }
 
 /** What a server gets beyond a limit, in ms: to say that it has stopped a statement, or that a connection is made. */
@@ -38,7 +47,8 @@ const pools = new WeakMap<Pool, Connections>()
  * A pool of at most `max` connections to the PostgreSQL server at `url`. It connects when first used.
  * Types are not looked up: the few array columns there are, are read by Drizzle.
  */
-export function connect(url: string, { max, prepare = true, timeout, tellServer = true, wait = 1000 }: Options): Pool {
+export function connect(url: string, options: Options): Pool {
+  const { max, prepare = true, timeout, tellServer = true, wait = 1000, onStatementLost = () => {} } = options
   const open = (onclose: () => void, like?: postgres.Sql) => {
     const client = postgres(url, {
       max: 1,
@@ -58,7 +68,7 @@ export function connect(url: string, { max, prepare = true, timeout, tellServer 
         DateStyle: 'ISO',
         ...(timeout && tellServer && { statement_timeout: timeout, idle_in_transaction_session_timeout: rest }),
       },
-      types: { json: rawJson },
+      types: { json: rawJson, boolean: repeatableBoolean },
       onnotice: () => {},
     })
     // How Drizzle wants values is set once, on the first.
@@ -69,7 +79,7 @@ export function connect(url: string, { max, prepare = true, timeout, tellServer 
   const limits = timeout
     ? { wait, queue: waitingPerConnection * max, silence: timeout + slack, total: timeout + wait }
     : { wait: Infinity, queue: Infinity, silence: Infinity, total: Infinity }
-  const connections = new Connections(open, { max, ...limits })
+  const connections = new Connections(open, { max, ...limits }, onStatementLost)
   const db = drizzle(supervised(connections))
   pools.set(db, connections)
   return db

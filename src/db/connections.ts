@@ -1,5 +1,6 @@
 import type postgres from 'postgres'
 import { Call, type Line, type Overseer, type Way } from './call.ts'
+import { causeWithoutQuery } from './failure.ts'
 import { Running } from './running.ts'
 import { type Form, type Parameters, Statement, senderOf } from './statement.ts'
 
@@ -70,6 +71,9 @@ const farewell = 1
 /** How old a connection gets at least, and twice that at most: so that all of a balancer's servers come to be used. */
 const lifetimeMs = 30 * 60_000
 
+/** There is no such prepared statement, or there is one of this name (PostgreSQL, appendix A). */
+const lostStatement = new Set<unknown>(['26000', '42P05'])
+
 const takes = ({ quick, load }: Line, way: Way) => quick && load + loads[way] <= most
 
 /**
@@ -81,6 +85,7 @@ const takes = ({ quick, load }: Line, way: Way) => quick && load + loads[way] <=
 export class Connections implements Overseer {
   readonly #open: Open
   readonly #limits: Limits
+  readonly #onStatementLost: () => void
   readonly #lines: Line[]
   /** The one that has waited longest first. */
   readonly #waiting: Call[] = []
@@ -96,9 +101,11 @@ export class Connections implements Overseer {
   /** The first client: that of the first connection, and what its settings are read from when that is long gone. */
   readonly sql: postgres.Sql
 
-  constructor(open: Open, limits: Limits) {
+  /** `onStatementLost` is called each time that PostgreSQL does not know what was prepared. */
+  constructor(open: Open, limits: Limits, onStatementLost: () => void) {
     this.#open = open
     this.#limits = limits
+    this.#onStatementLost = onStatementLost
     const first = lineOf(open)
     this.sql = first.sql
     this.#lines = [first]
@@ -134,8 +141,13 @@ export class Connections implements Overseer {
   failed(call: Call, error: unknown): void {
     if (error instanceof Error && error.name === 'PostgresError') this.heard(call)
     if (codeOf(error) === 'CONNECT_TIMEOUT' && !call.line?.givenUp) this.#proven = false
+    this.repeated(causeWithoutQuery(error))
     this.#finish(call)
     call.fail(error)
+  }
+
+  repeated(error: unknown): void {
+    if (lostStatement.has(codeOf(error))) this.#onStatementLost()
   }
 
   async end(options?: { timeout?: number | undefined }): Promise<void> {

@@ -29,6 +29,8 @@ export class Statement extends Call {
   active = false
   cancelled: unknown = null
   signature = ''
+  /** The error for which the driver sent it again. */
+  retried: unknown = null
 
   readonly #settle: (rows: unknown) => void
 
@@ -53,6 +55,7 @@ export class Statement extends Call {
 
   resolve(rows: unknown): void {
     this.active = false
+    if (this.retried !== null) this.overseer.repeated(this.retried)
     this.overseer.served(this)
     this.#settle(rows)
   }

@@ -212,9 +212,11 @@ describe('a transaction', () => {
     })
     await altered.promise
     let failed = false
-    const work = db.transaction(insert).finally(() => {
-      failed = true
-    })
+    const work = db
+      .transaction(async (transaction) => insert(transaction))
+      .finally(() => {
+        failed = true
+      })
     // While others are answered, a connection that is silent is not given up.
     const told = failureOf(work)
     while (!failed) await db.execute(sql`select pg_sleep(0.05)`)
@@ -226,6 +228,55 @@ describe('a transaction', () => {
     // A further transaction over it is behind whatever the driver still sends.
     await Promise.all([db.transaction(rows), db.transaction(rows)])
     expect(await rows()).toBe(1)
+  })
+})
+
+describe('a statement whose preparation is lost', () => {
+  const select = (on: Db) => clientOf(on).unsafe('select $1::int', [1], { prepare: true }).values()
+  const forget = (db: Pool) => db.execute(sql`deallocate all`)
+
+  it('is told of, whether the driver could prepare it again or its transaction has failed', async () => {
+    let told = 0
+    const db = connect(database.url, { max: 1, timeout: patience, onStatementLost: () => (told += 1) })
+    opened.push(db)
+    await select(db)
+    await select(db)
+    expect(told).toBe(0)
+    await forget(db)
+    expect(await select(db)).toHaveLength(1)
+    expect(told).toBe(1)
+    await forget(db)
+    expect(await failureOf(db.transaction(async (transaction) => select(transaction)))).toEqual([
+      'unavailable',
+      expect.objectContaining({ code: '26000' }),
+    ])
+    expect(told).toBe(2)
+  })
+
+  it('is sent again with the same values', async () => {
+    const db = connect(database.url, { max: 1, timeout: patience })
+    opened.push(db)
+    const values = [true, false, 1, 't', '{"a":"b"}', '{a,b}', null]
+    const types = ['boolean', 'boolean', 'int', 'text', 'json', 'text[]', 'date']
+    const text = `select ${types.map((type, at) => `$${at + 1}::${type}::text`).join(', ')}`
+    const read = () => clientOf(db).unsafe(text, values, { prepare: true }).values()
+    const first = await read()
+    await forget(db)
+    expect(await read()).toEqual(first)
+    expect(first[0]?.slice(0, 2)).toEqual(['true', 'false'])
+  })
+
+  it('is not told of where a migration has changed what it gives', async () => {
+    let told = 0
+    const db = connect(database.url, { max: 1, timeout: patience, onStatementLost: () => (told += 1) })
+    opened.push(db)
+    const { name, add } = await table(db)
+    const read = () => clientOf(db).unsafe(`select * from "${name}" where $1`, [true], { prepare: true }).values()
+    await add(db)
+    await read()
+    await db.execute(sql`alter table ${sql.identifier(name)} add column m int`)
+    expect(await read()).toEqual([[1, null]])
+    expect(told).toBe(0)
   })
 })
 

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import { afterAll, expect, it } from 'vitest'
 import { AbortingProxy } from '../support/aborting-proxy.ts'
-import { Api, Person, patient, world } from '../support/api.ts'
+import { Api, Person, patient, secret, world } from '../support/api.ts'
+import { ownFolder, Program, send } from '../support/program.ts'
 
 const { url, api, admin } = await world()
 const proxy = new AbortingProxy(Number(new URL(url).port || 5432))
@@ -65,3 +67,52 @@ it('a transaction in which a statement has failed keeps nothing, whatever its wo
   })
   expect(await api.db.execute(sql`select from throttle where key = ${key}`)).toHaveLength(1)
 })
+
+it('what is forbidden only at COMMIT is the same problem as sooner, and the connection serves the next', async () => {
+  await api.db.execute(sql`create function forbid() returns trigger language plpgsql as $$
+    begin
+      if new.name = 'Forbidden at COMMIT' then raise 'no' using errcode = '23514', constraint = 'appointments_to_come'; end if;
+      if new.name = 'Conflicts at COMMIT' then raise 'no' using errcode = '40001'; end if;
+      return null;
+    end $$`)
+  await api.db.execute(sql`create constraint trigger forbid after insert on patients
+    deferrable initially deferred for each row execute function forbid()`)
+  const send = (name: string) => admin.post('/api/patients', patient({ name }), { 'Idempotency-Key': randomUUID() })
+  for (let round = 0; round < 10; round += 1) {
+    expect((await send('Forbidden at COMMIT')).at('type')).toBe('/problems/conflict')
+    const conflict = await send('Conflicts at COMMIT')
+    expect([conflict.status, conflict.headers.get('Retry-After')]).toEqual([503, '1'])
+    expect((await send('Allowed')).status).toBe(201)
+  }
+  expect(await rowsNamed('Forbidden at COMMIT')).toHaveLength(0)
+  expect(await rowsNamed('Conflicts at COMMIT')).toHaveLength(0)
+})
+
+it('the Worker answers 503 where its COMMIT is answered with ROLLBACK, and takes the same key again', async () => {
+  const folder = await ownFolder()
+  const worker = new Program('src/cli/dev-worker.ts', {
+    DATABASE_URL: through.href,
+    DATA_DIR: join(folder, 'data'),
+    PORT: '0',
+    JWT_SECRET: secret,
+  })
+  const address = (await worker.said(/Ready on http:\/\/127\.0\.0\.1:\d+/, 90)).replace('Ready on ', '')
+  const name = `Rolled Back ${randomUUID()}`
+  const keys = Array.from({ length: 100 }, () => randomUUID())
+  const create = (key: string) =>
+    send('POST', `${address}/api/patients`, patient({ name }), admin.access, { 'Idempotency-Key': key })
+  proxy.aborts = true
+  for (let at = 0; at < keys.length; at += 5)
+    for (const answer of await Promise.all(keys.slice(at, at + 5).map(create)))
+      expect([answer.status, answer.headers.get('Retry-After')]).toEqual([503, '1'])
+  expect(await rowsNamed(name)).toHaveLength(0)
+  proxy.aborts = false
+  for (const key of keys.slice(0, 5)) {
+    const answer = await create(key)
+    expect(answer.status).toBe(201)
+    expect((await admin.get(`/api/patients/${answer.id}`)).status).toBe(200)
+  }
+  expect(await rowsNamed(name)).toHaveLength(5)
+  worker.kill()
+  expect(await worker.exit()).toBe(0)
+}, 150_000)
