@@ -47,8 +47,11 @@ const isDatabaseUrl = (value: string) => {
     url !== null && /^postgres(ql)?:$/.test(url.protocol) && url.hostname !== '' && !/%(?![0-9a-f]{2})/i.test(value)
   )
 }
-/** A URL without a host, or with a folder in its place, means a Unix socket to PostgreSQL's own programs. */
-const namesHost = (value: string) => !/^postgres(ql)?:\/\/([^/?]*@)?(\/|\?|$)|[?&]host=(\/|%2f)/i.test(value)
+/** A URL without a host, or with a folder in its place, means a Unix socket to PostgreSQL's own programs (libpq). */
+const namesHost = (value: string) => !/^postgres(ql)?:\/\/([^/?]*@)?(\/|\?|%2f[^@]*$|$)|[?&]host=(\/|%2f)/i.test(value)
+/** Several are separated by commas, or stand in the query (libpq). */
+const namesOneHost = (value: string) =>
+  !/^postgres(ql)?:\/\/([^/?]*@)?[^/?@]*(,|%2c)[^/?@]*([/?]|$)|[?&](host|hostaddr)=/i.test(value)
 const network = z.string().regex(/^[0-9a-f.:]+(\/\d{1,3})?$/i, 'must list addresses or networks such as 10.0.0.0/8')
 
 /** Every setting there is. README.md explains them one by one. */
@@ -61,6 +64,7 @@ const Settings = z.object({
     z
       .string()
       .refine(namesHost, { error: 'must name a host: a Unix socket (?host=/…) is not supported', abort: true })
+      .refine(namesOneHost, { error: 'must name one host, before the name of the database', abort: true })
       .refine(isDatabaseUrl, 'must be a URL such as postgres://user:password@host:5432/database'),
   ),
   DATABASE_POOL_MAX: whole(1, 200, 10),

@@ -29,11 +29,20 @@ describe('a setting that cannot be used', () => {
     ['DATABASE_URL', 'postgres:///hospital?host=/var/run/postgresql', 'must name a host: a Unix socket'],
     ['DATABASE_URL', 'postgres://u@/hospital?host=/var/run/postgresql', 'must name a host: a Unix socket'],
     ['DATABASE_URL', 'postgres://h/d?host=%2Frun', 'must name a host: a Unix socket'],
+    ['DATABASE_URL', 'postgres://u:p@%2Fvar%2Frun%2Fpostgresql/hospital', 'must name a host: a Unix socket'],
+    ['DATABASE_URL', 'postgres://u:p@one,two/hospital', 'must name one host'],
+    ['DATABASE_URL', 'postgres://one:5432,two:5432/hospital', 'must name one host'],
+    ['DATABASE_URL', 'postgres://one/hospital?host=two', 'must name one host'],
     ['JWT_SECRET', 'short', 'must be at least 32 bytes long'],
   ])('%s=%j says what it must be', (name, value, message) => {
     const faults = faultsOf({ [name]: value })
     expect(faults).toContain(`${name}: ${message}`)
     expect(faults.split('\n')).toHaveLength(2)
+  })
+
+  it('is no URL of a database whose password holds what would part hosts', () => {
+    const url = 'postgresql://u:a,b%2Fc%2Cd@db.example.org/hospital?sslmode=verify-full'
+    expect(readConfig({ ...good, DATABASE_URL: url }).DATABASE_URL).toBe(url)
   })
 
   it('is not one that is left blank, or a number of wrangler.toml', () => {
