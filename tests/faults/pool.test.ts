@@ -6,6 +6,7 @@ import { auditLog, type Entry, lastFlush } from '../../src/audit/record.ts'
 import { audit } from '../../src/audit/schema.ts'
 import { close, connect, type Db, type Pool, poolOf } from '../../src/db/client.ts'
 import { databaseProblem } from '../../src/db/failure.ts'
+import { losesPreparedStatements } from '../../src/db/pooler.ts'
 import { clientOf } from '../../src/db/prepared.ts'
 import { jsonLog } from '../../src/http/log.ts'
 import { patience } from '../support/api.ts'
@@ -277,6 +278,16 @@ describe('a statement whose preparation is lost', () => {
     await db.execute(sql`alter table ${sql.identifier(name)} add column m int`)
     expect(await read()).toEqual([[1, null]])
     expect(told).toBe(0)
+  })
+})
+
+describe('whether statements lose their preparation', () => {
+  it('is not found out where the connection is cut meanwhile, which is an error and does not end the process', async () => {
+    const { network } = await pool(1)
+    network.fatal = 'select 1\0'
+    const url = new URL(database.url)
+    url.port = String(network.port)
+    await expect(losesPreparedStatements(url.href)).rejects.toThrow('CONNECTION_CLOSED')
   })
 })
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { losesPreparedStatements } from '../../src/db/pooler.ts'
 import { doctor, password, patient } from '../support/api.ts'
 import { hasPgBouncer, pgBouncer } from '../support/pgbouncer.ts'
 import { ownFolder, Program, send } from '../support/program.ts'
@@ -107,5 +108,12 @@ describe.skipIf(!hasPgBouncer && !process.env.CI)('behind PgBouncer in transacti
     for (const id of acknowledged) if ((await get(`/patients/${id}`)).status !== 200) missing.push(id)
     expect(missing).toEqual([])
     expect(output()).toContain('DATABASE_PREPARE')
+  })
+  it('with one connection for all, no statement is lost, and none is said to be', async () => {
+    const alone = await pgBouncer(server, 1)
+    const database = new URL(alone.url)
+    database.pathname = `/${name}`
+    expect(await losesPreparedStatements(database.href)).toBe(false)
+    await alone.stop()
   })
 })

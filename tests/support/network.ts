@@ -10,6 +10,8 @@ export type Mode = 'forward' | 'swallow' | 'cut' | 'hang up'
 /** A stretch of network to a port of the loopback that can be broken in many ways. */
 export class Network {
   mode: Mode = 'forward'
+  /** A connection over which a client sends this is cut at once. */
+  fatal: string | undefined
   readonly #to: number
   readonly #sockets = new Set<Socket>()
   #server: Server | undefined
@@ -56,6 +58,7 @@ export class Network {
       from.on('data', (bytes) => {
         dead ||= this.mode === 'swallow'
         if (dead) return
+        if (from === client && this.fatal !== undefined && bytes.includes(this.fatal)) return void from.destroy()
         if (this.mode === 'cut' && from === server) return void from.destroy()
         to.write(bytes)
       })
