@@ -10,6 +10,8 @@ export type Line = {
   load: number
   /** Whether nothing on it takes long. */
   quick: boolean
+  /** Whether the server has said something over it. */
+  wasReached: boolean
   givenUp: boolean
   /** When it is to be replaced, in ms since 1970. */
   readonly endsAt: number

@@ -106,7 +106,7 @@ export class Connections implements Overseer {
     this.#open = open
     this.#limits = limits
     this.#onStatementLost = onStatementLost
-    const first = lineOf(open)
+    const first = this.#newLine()
     this.sql = first.sql
     this.#lines = [first]
   }
@@ -129,7 +129,9 @@ export class Connections implements Overseer {
   }
 
   heard({ line }: Call): void {
-    if (!line?.givenUp) this.#silent = 0
+    if (!line || line.givenUp) return
+    this.#silent = 0
+    line.wasReached = true
   }
 
   served(call: Call): void {
@@ -152,7 +154,7 @@ export class Connections implements Overseer {
 
   async end(options?: { timeout?: number | undefined }): Promise<void> {
     this.#ended = true
-    await Promise.all(this.#lines.map(({ sql }) => sql.end(options)))
+    await Promise.all([...this.#lines].map(({ sql }) => sql.end(options)))
     clearInterval(this.#clock)
   }
 
@@ -192,8 +194,30 @@ export class Connections implements Overseer {
 
   #openLine(): Line | undefined {
     if (this.#ended || this.#lines.length >= this.#limits.max) return undefined
-    const line = lineOf(this.#open, this.sql)
+    const line = this.#newLine(this.sql)
     this.#lines.push(line)
+    return line
+  }
+
+  #newLine(first?: postgres.Sql): Line {
+    const onClose = () => {
+      line.onClose?.()
+      // The driver would connect anew, but it keeps what the lost connection was at: a call that has failed already, an
+      // error, bytes that were not sent.
+      if (line.wasReached && !line.givenUp && !this.#ended) this.#giveUp(line)
+    }
+    const sql = this.#open(onClose, first)
+    const line: Line = {
+      sql,
+      send: senderOf(sql),
+      calls: 0,
+      load: 0,
+      quick: true,
+      wasReached: false,
+      givenUp: false,
+      onClose: undefined,
+      endsAt: Date.now() + lifetimeMs * (1 + Math.random()),
+    }
     return line
   }
 
@@ -206,6 +230,7 @@ export class Connections implements Overseer {
   }
 
   #finish(call: Call): void {
+    if (call.over) return
     const { line } = call
     call.over = true
     this.#running.delete(call)
@@ -256,22 +281,6 @@ export class Connections implements Overseer {
     if (this.#gathering === line) this.#gathering = undefined
     void line.sql.end({ timeout: farewell }).catch(() => {})
   }
-}
-
-function lineOf(open: Open, first?: postgres.Sql): Line {
-  const endsAt = Date.now() + lifetimeMs * (1 + Math.random())
-  const sql = open(() => line.onClose?.(), first)
-  const line: Line = {
-    sql,
-    send: senderOf(sql),
-    calls: 0,
-    load: 0,
-    quick: true,
-    givenUp: false,
-    onClose: undefined,
-    endsAt,
-  }
-  return line
 }
 
 const codeOf = (error: unknown) => (error instanceof Error && 'code' in error ? error.code : undefined)

@@ -180,6 +180,27 @@ describe('a transaction', () => {
     await until('nothing to be kept', async () => (await rows().catch(() => 1)) === 0)
   })
 
+  it('has its connection to itself also after another was lost: what others write meanwhile is not rolled back', async () => {
+    const { db, network } = await pool(1)
+    const { add, rows } = await table(db)
+    const lost = db.execute(sql`select pg_sleep(30), ${1}::int`).catch(() => 'lost')
+    await until('a connection', () => poolOf(db)?.inUse === 1)
+    await network.close()
+    expect(await lost).toBe('lost')
+    await network.open()
+    await until('another connection', async () => (await rows().catch(() => 1)) === 0)
+    const written = Promise.withResolvers<unknown>()
+    const work = db.transaction(async (transaction) => {
+      await add(transaction)
+      written.resolve(add(db).then(() => {}))
+      await transaction.execute(sql`select pg_sleep(0.2)`)
+      throw new Error('undone')
+    })
+    await expect(work).rejects.toThrow('undone')
+    await written.promise
+    expect(await rows()).toBe(1)
+  })
+
   it('that takes too long in all fails, runs no further statement and is rolled back', async () => {
     // Far from what one statement may take, also where the server stands still for a while.
     const { db } = await pool(1, 3000)
