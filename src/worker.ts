@@ -1,7 +1,8 @@
 import { auditFull } from './access/can.ts'
 import { type RateLimitBinding, type RateLimits, rateLimits } from './access/rate-limits.ts'
 import { app } from './app.ts'
-import { type Audit, auditLog, lastFlush } from './audit/record.ts'
+import { auditLog } from './audit/record.ts'
+import { UnwrittenEntries } from './audit/unwritten.worker.ts'
 import { Sessions } from './auth/authenticate.ts'
 import { withDjango } from './auth/passwords.django.ts'
 import type { PasswordHasher } from './auth/passwords.ts'
@@ -42,8 +43,7 @@ const assetsOf =
 
 /** What outlives a request: settings, keys and memory, but no connection, since a socket belongs to one request. */
 type Isolate = {
-  /** Whether the audit log could not be written the last time. */
-  auditFails: boolean
+  unwritten: UnwrittenEntries
   config: Config
   log: Log
   keys: TokenKeys
@@ -60,7 +60,7 @@ async function setUp(bindings: Bindings): Promise<Isolate> {
   const log = jsonLog(config.LOG_LEVEL, (line) => console.log(line))
   for (const msg of findMisspelt(bindings)) log.warn({ msg })
   return {
-    auditFails: false,
+    unwritten: new UnwrittenEntries(),
     config,
     log,
     keys: await tokenKeys(config),
@@ -103,9 +103,8 @@ async function respond(request: Request, env: Env, context: ExecutionContext, tu
   }
 }
 
-/** In place of an answer that would be in no audit log: it is thrown away, and its entries with it. */
-function notShown(audit: Audit, response: Response, request: Request): Response {
-  audit.takePending()
+/** In place of an answer that would be in no audit log. */
+function notShown(response: Response, request: Request): Response {
   void response.body?.cancel()
   return refused(auditFull(), request, response.headers.get('X-Request-Id'))
 }
@@ -134,16 +133,10 @@ export default {
     let response = await respond(request, env, context, isolate.turns)
     await discardBody(request, 32 * 1024 * 1024)
     // Behind the answer: the trail, then the connections. Where the trail could not be written the last time, in front of it.
-    if (isolate.auditFails && audit.backlog > 0) {
-      isolate.auditFails = (await audit.flush()) > 0
-      if (isolate.auditFails) response = notShown(audit, response, request)
-    }
-    const of = isolate
-    const lose = () => {
-      of.auditFails = true
-      return Promise.reject(new Error('a Worker has no place to keep them'))
-    }
-    context.waitUntil(lastFlush(audit, isolate.log, lose).finally(() => close(db, 1)))
+    const { unwritten, log } = isolate
+    if (unwritten.failing && audit.backlog > 0 && !(await unwritten.writeBefore(audit)))
+      response = notShown(response, request)
+    context.waitUntil(unwritten.writeBehind(audit, log).finally(() => close(db, 1)))
     return response
   },
 }

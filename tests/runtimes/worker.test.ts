@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { eq, inArray } from 'drizzle-orm'
+import { eq, inArray, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { audit } from '../../src/audit/schema.ts'
 import { nodeHasher } from '../../src/auth/passwords.node.ts'
@@ -109,6 +109,25 @@ describe('the Worker', () => {
         .where(eq(audit.requestId, headers.get('X-Request-Id') ?? ''))
     await until('the row of the trail', async () => (await entries()).length > 0)
     expect(await entries()).toMatchObject([{ action: 'patient.list', userAgent: `${'x'.repeat(499)}\ufffd` }])
+  })
+
+  it('keeps the rows that it cannot write, shows nothing meanwhile that would leave one, and writes them once it can', async () => {
+    const { id } = await post('/api/patients', patient(), token)
+    const read = async () => {
+      const { status, headers } = await get(`/api/patients/${id}`, token)
+      return { status, requestId: headers.get('X-Request-Id') ?? '' }
+    }
+    await db.execute(sql`alter table audit rename to audit_elsewhere`)
+    const answers = await Promise.all(Array.from({ length: 60 }, read))
+    const shown = answers.filter(({ status }) => status === 200).map(({ requestId }) => requestId)
+    expect(shown.length).toBeGreaterThan(0)
+    await until('nothing to be shown', async () => (await read()).status === 503)
+    for (let again = 0; again < 5; again += 1) expect((await read()).status).toBe(503)
+
+    await db.execute(sql`alter table audit_elsewhere rename to audit`)
+    expect((await read()).status).toBe(200)
+    const entries = () => db.select({ id: audit.id }).from(audit).where(inArray(audit.requestId, shown))
+    await until('every row of the trail', async () => (await entries()).length === shown.length)
   })
 
   it('shares nothing between requests that belongs to one', async () => {
