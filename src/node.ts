@@ -37,6 +37,10 @@ const stopTimeoutMs = 9500
 /** How long a request may take to arrive, in ms: 20 MiB at 25 KB/s. And how long without a byte of it or its answer. */
 const slowest = 15 * 60_000
 const stalled = 60_000
+/** How often Node looks for requests that take too long to arrive, in ms. */
+const arrivalCheckMs = 5000
+/** Connections of a process at once: each keeps some memory, also where nothing is asked over it. */
+const maxConnections = 10_000
 
 /** Serves, alone or as one of several processes. */
 async function start(config: Config, worker?: Worker) {
@@ -132,10 +136,12 @@ async function start(config: Config, worker?: Worker) {
   const server = createServer({
     headersTimeout: 10_000,
     requestTimeout: slowest,
+    connectionsCheckingInterval: arrivalCheckMs,
     keepAliveTimeout: 65_000,
     requireHostHeader: false,
   })
   server.setTimeout(stalled)
+  server.maxConnections = maxConnections
   const connections = drainable(server)
   answerRequests(server, {
     log,

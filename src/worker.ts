@@ -38,7 +38,7 @@ const assetsOf =
     const { body, headers } = await folder.fetch(`https://assets.local/${name}`)
     const [, version] = /"([^"]+)"/.exec(headers.get('ETag') ?? '') ?? []
     if (!body || version === undefined) throw new Error(`${name} was not uploaded with the Worker`)
-    return { body, version }
+    return { body, coding: 'identity', version }
   }
 
 /** What outlives a request: settings, keys and memory, but no connection, since a socket belongs to one request. */

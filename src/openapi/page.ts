@@ -5,11 +5,17 @@ export const assetTypes = {
 } as const
 export type AssetName = keyof typeof assetTypes
 
-/** Where the files of Swagger UI are: on Node its package, on Workers the assets uploaded with the Worker. */
-export type Assets = (name: AssetName) => Promise<Asset>
+/** A content coding (RFC 9110, section 8.4.1). */
+export type Coding = 'identity' | 'gzip'
 
-/** A file and what its ETag is made of, which changes with it. */
-export type Asset = { body: ReadableStream | Uint8Array<ArrayBuffer>; version: string }
+/**
+ * Where the files of Swagger UI are: on Node its package, on Workers the assets uploaded with the Worker. In the `coding`
+ * that the client prefers, or as they are: Cloudflare compresses what a Worker answers by itself.
+ */
+export type Assets = (name: AssetName, coding: Coding) => Promise<Asset>
+
+/** A file, and what its ETag is made of, which changes with it. */
+export type Asset = { body: ReadableStream | Uint8Array<ArrayBuffer>; coding: Coding; version: string }
 
 /** Nothing of anyone else's: the page may load and ask this server alone. Swagger UI puts styles and images inline. */
 export const policy = [

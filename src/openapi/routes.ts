@@ -1,5 +1,4 @@
 import { type Context, Hono } from 'hono'
-import { compress } from 'hono/compress'
 import * as z from 'zod'
 import { anyone } from '../access/can.ts'
 import type { App } from '../env.ts'
@@ -14,25 +13,33 @@ const css = content(['text/css'], { tagged: true })
 const js = content(['text/javascript'])
 const script = content(['text/javascript'], { tagged: true })
 
+/** Whether an Accept-Encoding header takes gzip (RFC 9110, section 12.5.3). */
+const takesGzip = (header = '') => /(?:^|,)\s*(?:gzip|\*)\s*(?:$|,|;\s*q=(?!0(?:\.0*)?\s*(?:$|,)))/i.test(header)
+
 async function asset(c: Context<App>, name: AssetName) {
-  const { body, version } = await c.env.assets(name)
-  const headers = { ETag: `"${version}"`, 'Cache-Control': 'public, max-age=3600' }
-  if (!hasAlready(c.req.header('If-None-Match'), version))
-    return c.body(body, 200, { ...headers, 'Content-Type': assetTypes[name] })
-  if (body instanceof ReadableStream) await body.cancel()
-  return c.body(null, 304, headers)
+  const preferred = takesGzip(c.req.header('Accept-Encoding')) ? 'gzip' : 'identity'
+  const { body, coding, version } = await c.env.assets(name, preferred)
+  const tag = coding === 'gzip' ? `"${version}-gzip"` : `"${version}"`
+  const headers = { ETag: tag, 'Cache-Control': 'public, max-age=3600', Vary: 'Accept-Encoding' }
+  if (hasAlready(c.req.header('If-None-Match'), version)) {
+    if (body instanceof ReadableStream) await body.cancel()
+    return c.body(null, 304, headers)
+  }
+  if (coding === 'gzip') c.header('Content-Encoding', coding)
+  return c.body(body, 200, { ...headers, 'Content-Type': assetTypes[name] })
 }
 
 /** The document that tells of `routes`, made when it is first asked for, and the page on which to try them. */
 export function documentRoutes(routes: readonly Registered[]) {
-  let made: string | undefined
+  // As bytes: a text would be encoded anew for each connection that reads slowly.
+  let made: Uint8Array<ArrayBuffer> | undefined
   return new Hono<App>()
     .get(
       '/openapi.json',
       anyone({ id: 'getOpenApi', summary: 'Get this document', answers: plain(Document) }),
       noQuery(),
       (c) => {
-        made ??= JSON.stringify(documentOf(routes))
+        made ??= new TextEncoder().encode(JSON.stringify(documentOf(routes)))
         return c.body(made, 200, { 'Content-Type': 'application/json', 'Cache-Control': 'no-cache' })
       },
     )
@@ -52,14 +59,12 @@ export function documentRoutes(routes: readonly Registered[]) {
       '/docs/swagger-ui.css',
       anyone({ id: 'getDocsStyle', summary: 'Get the style of the page', answers: css }),
       noQuery(),
-      compress(),
       (c) => asset(c, 'swagger-ui.css'),
     )
     .get(
       '/docs/swagger-ui-bundle.js',
       anyone({ id: 'getDocsScript', summary: 'Get the script of the page', answers: script }),
       noQuery(),
-      compress(),
       (c) => asset(c, 'swagger-ui-bundle.js'),
     )
 }
