@@ -51,7 +51,7 @@ export async function findAnswer(db: Db, claim: Claim) {
  */
 export async function claimKey(tx: Db, claim: Claim) {
   const { userId, method, path, key } = claim
-  // Sent together, run one after the other: what is found is found under the lock.
+  // Run one after the other, as all statements of a transaction: what is found is found under the lock.
   const [[lock], kept] = await Promise.all([
     locking(tx, {}).execute({ claim: [userId, method, path, key].join(' ') }),
     findAnswer(tx, claim),
