@@ -1,5 +1,5 @@
-import { hc } from 'hono/client'
-import { expect, it } from 'vitest'
+import { hc, type InferRequestType } from 'hono/client'
+import { expect, expectTypeOf, it } from 'vitest'
 import { type AppType, app } from '../src/app.ts'
 import { password, world } from './support/api.ts'
 
@@ -29,4 +29,18 @@ it('Hono’s client knows every path, what it takes and what it answers', async 
   // @ts-expect-error: a field that does not exist is found before anything is sent.
   const refused = await client.api.patients[':id'].$patch({ param: { id }, json: { nickname: 'x' } }, { headers })
   expect(refused.status).toBe(400)
+})
+
+it('Hono’s client knows the type of each body, query and parameter', () => {
+  const { api: paths } = hc<AppType>('http://hospital.test')
+  type Patch = InferRequestType<(typeof paths.patients)[':id']['$patch']>
+  expectTypeOf<Patch['param']>().toEqualTypeOf<{ id: string }>()
+  expectTypeOf<Patch['json']['name']>().toEqualTypeOf<string | undefined>()
+  expectTypeOf<Patch['json']['gender']>().toEqualTypeOf<'female' | 'male' | 'other' | 'unknown' | undefined>()
+  type List = InferRequestType<typeof paths.patients.$get>
+  expectTypeOf<List['query']['count']>().toEqualTypeOf<'true' | 'false' | undefined>()
+  expectTypeOf<keyof List['query']>().extract<'q' | 'cursor' | 'sort'>().toEqualTypeOf<'q' | 'cursor' | 'sort'>()
+  type Logout = InferRequestType<typeof paths.auth.logout.$post>
+  expectTypeOf<NonNullable<Logout['json']>['refresh']>().toEqualTypeOf<string | undefined>()
+  expectTypeOf<InferRequestType<typeof paths.appointments.$post>['json']['startsAt']>().toEqualTypeOf<string>()
 })

@@ -1,6 +1,7 @@
-import type { Context, Env, MiddlewareHandler, ValidationTargets } from 'hono'
+import { zValidator } from '@hono/zod-validator'
+import type { Context, MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import type { InferInput } from 'hono/validator'
+import { HTTPException } from 'hono/http-exception'
 import type { z } from 'zod'
 import type { App } from '../env.ts'
 import { type Taken, taken } from './about.ts'
@@ -43,7 +44,7 @@ async function bytesOf(c: Context): Promise<ArrayBuffer> {
     const told = c.req.header('Transfer-Encoding') === undefined ? c.req.header('Content-Length') : undefined
     if (told === undefined) await inTime(limit(c, async () => {}))
     else if (Number(told) > maxBody) throw tooLarge()
-    return await inTime(c.req.raw.arrayBuffer())
+    return await inTime(c.req.arrayBuffer())
   } catch (error) {
     throw error instanceof Problem ? error : invalid('', 'ended too soon', 'malformed')
   }
@@ -60,9 +61,19 @@ const bringsBody = ({ req }: Context) =>
   req.header('Transfer-Encoding') !== undefined ||
   Number(req.header('Content-Length') ?? 0) > 0
 
-/** The body as what its JSON says, `{}` where it may be left out: right type, right size, and UTF-8 without replacement characters. */
-async function jsonOf(c: Context, optional: boolean): Promise<unknown> {
-  if (optional && !bringsBody(c)) return {}
+const withoutType = (headers: Headers): Headers => {
+  const rest = new Headers(headers)
+  rest.delete('Content-Type')
+  return rest
+}
+
+/**
+ * Reads the body for the validator, which would take any type, any size and replacement characters for what is no UTF-8.
+ * An `optional` one that is left out is `{}`.
+ * @throws {Problem} 415, 413, 408, 400
+ */
+async function readBody(c: Context, optional: boolean): Promise<void> {
+  if (optional && !bringsBody(c)) return
   const [type = '', ...rest] = (c.req.header('Content-Type') ?? '').toLowerCase().split(';')
   const charset = rest.find((part) => part.trim().startsWith('charset='))
   const types = typesOf(c.req.method)
@@ -72,29 +83,19 @@ async function jsonOf(c: Context, optional: boolean): Promise<unknown> {
       ...(c.req.method === 'PATCH' && { headers: acceptPatch }),
     })
   const bytes = await bytesOf(c)
-  if (bytes.byteLength === 0 && optional) return {}
-  if (bytes.byteLength === 0) throw invalid('', 'has no body, which is required', 'required')
-  let text: string
+  if (bytes.byteLength === 0) {
+    if (!optional) throw invalid('', 'has no body, which is required', 'required')
+    // Without a type, the validator takes it for `{}`.
+    const { url, method, headers } = c.req.raw
+    c.req.raw = new Request(url, { method, headers: withoutType(headers) })
+    return
+  }
   try {
-    text = decoder.decode(bytes)
+    decoder.decode(bytes)
   } catch {
     throw invalid('', 'has a body that is not UTF-8', 'malformed')
   }
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw invalid('', 'has a body that is not valid JSON', 'malformed')
-  }
 }
-
-/** The parameters behind the `?`, one that is repeated as a list. */
-const queryOf = ({ req }: Context): Record<string, string | string[]> =>
-  Object.fromEntries(
-    Object.entries(req.queries()).map(([name, [first = '', ...more]]) => [
-      name,
-      more.length > 0 ? [first, ...more] : first,
-    ]),
-  )
 
 /** What zod found, one fault a field. */
 export const fieldErrors = (issues: readonly z.core.$ZodIssue[], noun = 'field'): FieldError[] => {
@@ -158,20 +159,10 @@ const takeCursor = (c: Context<App>, query: unknown) => {
 
 type Check = (c: Context) => Promise<unknown>
 
-/** What a validator takes of a client, as Hono's typed client is told, and what it gives to the route. */
-type Valid<Target extends keyof ValidationTargets, Schema extends z.ZodType> = {
-  in: undefined extends z.input<Schema>
-    ? { [T in Target]?: Sent<Target, Schema> }
-    : { [T in Target]: Sent<Target, Schema> }
-  out: { [T in Target]: z.output<Schema> }
-}
-type Sent<Target extends keyof ValidationTargets, Schema extends z.ZodType> =
-  z.input<Schema> extends ValidationTargets[Target] ? z.input<Schema> : InferInput<z.input<Schema>, Target>
-
 /**
- * Validates one part of the request and gives the route the result: `c.req.valid(target)`. A route with a body takes no
- * query. `first` runs before a fault is told: where it throws, that is the answer. It is how an unseen record is a 404
- * whatever the body is, at no cost to good requests. An `optional` body may be left out: it is `{}` then.
+ * Validates one part of the request by `zValidator`, and gives the route the result: `c.req.valid(target)`. A route with a
+ * body takes no query. `first` runs before a fault is told: where it throws, that is the answer. It is how an unseen record
+ * is a 404 whatever the body is, at no cost to good requests. An `optional` body may be left out: it is `{}` then.
  * @throws {Problem} 415, 413, 400 naming every field at fault, 404 where a part of the path can name nothing
  */
 export function valid<Schema extends z.ZodType, Target extends 'json' | 'param' | 'query'>(
@@ -179,37 +170,28 @@ export function valid<Schema extends z.ZodType, Target extends 'json' | 'param' 
   schema: Schema,
   { first, optional = false }: { first?: Check; optional?: boolean } = {},
 ) {
-  const take = (c: Context, value: unknown) => {
-    const { data, error } = schema.safeParse(value)
-    if (error && target === 'param') throw new Problem('not-found')
-    if (error) {
-      const { issues } = error
-      const errors = target === 'query' ? parameterErrors(issues, value) : fieldErrors(issues)
+  const validate = zValidator(target, schema, (result, c: Context): undefined => {
+    if (!result.success && target === 'param') throw new Problem('not-found')
+    if (!result.success) {
+      const { issues } = result.error
+      const errors = target === 'query' ? parameterErrors(issues, result.data) : fieldErrors(issues)
       throw new Problem('bad-request', { errors })
     }
-    if (target === 'query') takeCursor(c, data)
-    c.req.addValidatedData(target, Object(data))
-  }
-  const read = async (c: Context) => {
-    if (target === 'json') checkNoQuery(c)
-    else if (c.req.url.includes('?')) checkEncoding(c.req.url)
-    return target === 'json' ? jsonOf(c, optional) : queryOf(c)
-  }
-  const validate: MiddlewareHandler<Env, string, Valid<Target, Schema>> = async (c, next) => {
+    if (target === 'query') takeCursor(c, result.data)
+  })
+  const validateWhole: typeof validate = async (c, next) => {
     try {
-      take(c, await read(c))
-    } catch (problem) {
+      if (target === 'json') {
+        checkNoQuery(c)
+        await readBody(c, optional)
+      } else if (c.req.url.includes('?')) checkEncoding(c.req.url)
+      return await validate(c, next)
+    } catch (error) {
       await first?.(c)
-      throw problem
+      throw error instanceof HTTPException ? invalid('', 'has a body that is not valid JSON', 'malformed') : error
     }
-    await next()
   }
-  // Every request to one record passes here: without a promise of its own.
-  const validateParam: typeof validate = (c, next) => {
-    take(c, c.req.param())
-    return next()
-  }
-  const handler = target === 'param' ? validateParam : validate
+  const handler = target === 'param' ? validate : validateWhole
   return Object.assign(handler, { [taken]: { target, schema, optional } satisfies Taken })
 }
 
