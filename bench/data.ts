@@ -128,11 +128,11 @@ export async function fill(sql: postgres.Sql, count: number, say: (line: string)
       say('  accounts and doctors')
       await sql`insert into founding (once) values (true)`
       await sql.unsafe(
-        `insert into users (id, name, email, password_hash, role)
-         select pg_temp.made('${kinds.staff}', n), 'Staff ' || n, 'staff.' || n || '@example.org', $1, 'admin'::role
+        `insert into users (id, name, email, password_hash, role_name)
+         select pg_temp.made('${kinds.staff}', n), 'Staff ' || n, 'staff.' || n || '@example.org', $1, 'admin'
          from generate_series(1, ${staff}) as n
-         union all select pg_temp.made('${kinds.doctorAccount}', 1), 'Dr. Dora Diaz', 'doctor@example.org', $1, 'doctor'::role
-         union all select pg_temp.made('${kinds.ownAccounts}', n), 'Patient ' || n, 'patient.' || n || '@example.org', $1, 'patient'::role
+         union all select pg_temp.made('${kinds.doctorAccount}', 1), 'Dr. Dora Diaz', 'doctor@example.org', $1, 'doctor'
+         union all select pg_temp.made('${kinds.ownAccounts}', n), 'Patient ' || n, 'patient.' || n || '@example.org', $1, 'patient'
          from generate_series(100, ${count}, 100) as n`,
         [hash],
       )

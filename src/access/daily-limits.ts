@@ -8,12 +8,16 @@ import { dailyUse } from './schema.ts'
 
 const { placeholder } = sql
 
-type Kind = { holds: (role: Role) => boolean; count: LimitName; mib?: LimitName }
+type Kind = { holds: Record<Role, boolean>; count: LimitName; mib?: LimitName }
 
 /** What is limited by the day, for whom, and by which settings. */
 const kinds = {
-  patients: { holds: (role) => role === 'patient', count: 'PATIENTS_PER_ACCOUNT_DAY' },
-  uploads: { holds: (role) => role !== 'admin', count: 'UPLOADS_PER_ACCOUNT_DAY', mib: 'UPLOAD_MIB_PER_ACCOUNT_DAY' },
+  patients: { holds: { admin: false, doctor: false, patient: true }, count: 'PATIENTS_PER_ACCOUNT_DAY' },
+  uploads: {
+    holds: { admin: false, doctor: true, patient: true },
+    count: 'UPLOADS_PER_ACCOUNT_DAY',
+    mib: 'UPLOAD_MIB_PER_ACCOUNT_DAY',
+  },
 } as const satisfies Record<string, Kind>
 
 export type DailyKind = keyof typeof kinds
@@ -29,7 +33,7 @@ const bytesInMib = 2 ** 20
 export function dailyLimit(config: Config, role: Role, kind: DailyKind): DailyLimit | undefined {
   const { holds, count, mib }: Kind = kinds[kind]
   const [maxCount, maxMib] = [config[count], mib ? config[mib] : 0]
-  if (!holds(role) || (maxCount === 0 && maxMib === 0)) return undefined
+  if (!holds[role] || (maxCount === 0 && maxMib === 0)) return undefined
   return { kind, maxCount: maxCount || none, maxBytes: (maxMib || none) * bytesInMib }
 }
 

@@ -8,33 +8,38 @@ export type Role = (typeof roles)[number]
  */
 export type Reach = 'all' | 'seen' | 'added' | 'addedOrIs' | 'addedOrTreats' | 'own' | 'uploaded'
 
-/** `audit` is the action that using the permission leaves in the trail. */
-export type Permission = { readonly audit?: string } & { readonly [R in Role]?: Reach }
+/** `audit` is the action that using the permission leaves in the trail. A role with null may not do it at all. */
+export type Permission = { readonly audit?: string } & { readonly [R in Role]: Reach | null }
 
-/** Who may do what. One row a permission; a role that is not named may not do it at all. */
+/** Who may do what. One row a permission, which says something of every role. */
 export const permissions = {
   'account:get': { admin: 'all', doctor: 'all', patient: 'all' },
   'account:update': { audit: 'user.update', admin: 'all', doctor: 'all', patient: 'all' },
   'account:password': { audit: 'auth.password_changed', admin: 'all', doctor: 'all', patient: 'all' },
   'sessions:list': { admin: 'all', doctor: 'all', patient: 'all' },
   'sessions:end': { audit: 'auth.logout', admin: 'all', doctor: 'all', patient: 'all' },
-  'users:list': { audit: 'user.list', admin: 'all' },
-  'users:get': { audit: 'user.read', admin: 'all' },
-  'users:create': { audit: 'user.create', admin: 'all' },
-  'users:update': { audit: 'user.update', admin: 'all' },
-  'users:reset': { audit: 'user.reset', admin: 'all' },
+  'users:list': { audit: 'user.list', admin: 'all', doctor: null, patient: null },
+  'users:get': { audit: 'user.read', admin: 'all', doctor: null, patient: null },
+  'users:create': { audit: 'user.create', admin: 'all', doctor: null, patient: null },
+  'users:update': { audit: 'user.update', admin: 'all', doctor: null, patient: null },
+  'users:reset': { audit: 'user.reset', admin: 'all', doctor: null, patient: null },
   'patients:list': { audit: 'patient.list', admin: 'all', doctor: 'seen', patient: 'seen' },
   'patients:get': { audit: 'patient.read', admin: 'all', doctor: 'seen', patient: 'seen' },
   'patients:create': { audit: 'patient.create', admin: 'all', doctor: 'all', patient: 'all' },
   'patients:update': { audit: 'patient.update', admin: 'all', doctor: 'seen', patient: 'seen' },
   'patients:delete': { audit: 'patient.delete', admin: 'all', doctor: 'added', patient: 'added' },
-  'patients:restore': { audit: 'patient.restore', admin: 'all' },
+  // To set which account a record is the patient's own of.
+  'patients:link': { admin: 'all', doctor: null, patient: null },
+  // To add one's own record.
+  'patients:createSelf': { admin: null, doctor: null, patient: 'all' },
+  'patients:restore': { audit: 'patient.restore', admin: 'all', doctor: null, patient: null },
   'doctors:list': { audit: 'doctor.list', admin: 'all', doctor: 'all', patient: 'all' },
   'doctors:get': { audit: 'doctor.read', admin: 'all', doctor: 'all', patient: 'all' },
-  'doctors:create': { audit: 'doctor.create', admin: 'all' },
-  'doctors:update': { audit: 'doctor.update', admin: 'all', doctor: 'own' },
-  'doctors:delete': { audit: 'doctor.delete', admin: 'all' },
-  'doctors:restore': { audit: 'doctor.restore', admin: 'all' },
+  'doctors:create': { audit: 'doctor.create', admin: 'all', doctor: null, patient: null },
+  'doctors:update': { audit: 'doctor.update', admin: 'all', doctor: 'own', patient: null },
+  'doctors:delete': { audit: 'doctor.delete', admin: 'all', doctor: null, patient: null },
+  'doctors:link': { admin: 'all', doctor: null, patient: null },
+  'doctors:restore': { audit: 'doctor.restore', admin: 'all', doctor: null, patient: null },
   'mappings:list': { audit: 'mapping.list', admin: 'all', doctor: 'seen', patient: 'seen' },
   'mappings:get': { audit: 'mapping.read', admin: 'all', doctor: 'seen', patient: 'seen' },
   'mappings:create': { audit: 'mapping.create', admin: 'all', doctor: 'added', patient: 'addedOrIs' },
@@ -44,21 +49,28 @@ export const permissions = {
   'appointments:get': { audit: 'appointment.read', admin: 'all', doctor: 'seen', patient: 'seen' },
   'appointments:book': { audit: 'appointment.create', admin: 'all', doctor: 'seen', patient: 'addedOrIs' },
   'appointments:update': { audit: 'appointment.update', admin: 'all', doctor: 'seen', patient: 'addedOrIs' },
-  'appointments:complete': { audit: 'appointment.update', admin: 'all', doctor: 'own' },
+  'appointments:complete': { audit: 'appointment.update', admin: 'all', doctor: 'own', patient: null },
   'reports:list': { audit: 'report.list', admin: 'all', doctor: 'seen', patient: 'seen' },
   'reports:get': { audit: 'report.read', admin: 'all', doctor: 'seen', patient: 'seen' },
   'reports:download': { audit: 'report.download', admin: 'all', doctor: 'seen', patient: 'seen' },
   'reports:upload': { audit: 'report.create', admin: 'all', doctor: 'seen', patient: 'seen' },
   'reports:delete': { audit: 'report.delete', admin: 'all', doctor: 'uploaded', patient: 'uploaded' },
-  'doctorFeeds:get': { audit: 'feed.read', admin: 'all', doctor: 'own' },
-  'doctorFeeds:create': { audit: 'feed.create', admin: 'all', doctor: 'own' },
-  'doctorFeeds:delete': { audit: 'feed.delete', admin: 'all', doctor: 'own' },
+  'doctorFeeds:get': { audit: 'feed.read', admin: 'all', doctor: 'own', patient: null },
+  'doctorFeeds:create': { audit: 'feed.create', admin: 'all', doctor: 'own', patient: null },
+  'doctorFeeds:delete': { audit: 'feed.delete', admin: 'all', doctor: 'own', patient: null },
   'patientFeeds:get': { audit: 'feed.read', admin: 'all', doctor: 'seen', patient: 'seen' },
   'patientFeeds:create': { audit: 'feed.create', admin: 'all', doctor: 'seen', patient: 'seen' },
   'patientFeeds:delete': { audit: 'feed.delete', admin: 'all', doctor: 'seen', patient: 'seen' },
-  'audit:list': { audit: 'audit.list', admin: 'all' },
-  'audit:patient': { audit: 'audit.list', admin: 'all', patient: 'addedOrIs' },
+  // To have any number of feeds.
+  'feeds:unlimited': { admin: 'all', doctor: null, patient: null },
+  'audit:list': { audit: 'audit.list', admin: 'all', doctor: null, patient: null },
+  'audit:patient': { audit: 'audit.list', admin: 'all', doctor: null, patient: 'addedOrIs' },
 } as const satisfies Record<string, Permission>
 
 export type PermissionName = keyof typeof permissions
 export const permissionOf = (name: PermissionName): Permission => permissions[name]
+
+/** Whether a role may do it, on some row at least. */
+export const mayUse = (role: Role, name: PermissionName): boolean => permissionOf(name)[role] !== null
+/** The roles that may do it. */
+export const rolesWith = (name: PermissionName): Role[] => roles.filter((role) => mayUse(role, name))

@@ -47,9 +47,9 @@ const registering = prepared((db: Db) => {
   // Of many at once on an empty database the key of `founding` lets one in; the others wait for it and find it taken.
   const founder = db.$with('founder', {}).as(sql`insert into founding (once)
     select true where ${placeholder('founder')}::boolean and not exists (select from ${users}) on conflict do nothing returning once`)
-  const user = db.$with('users', {}).as(sql`insert into ${users} (id, name, email, password_hash, role)
+  const user = db.$with('users', {}).as(sql`insert into ${users} (id, name, email, password_hash, role_name)
     select ${placeholder('id')}::uuid, ${placeholder('name')}, ${placeholder('email')}, ${placeholder('passwordHash')},
-      case when exists (select from founder) then 'admin'::role else 'patient'::role end returning *`)
+      case when exists (select from founder) then 'admin' else 'patient' end returning *`)
   const session = db.$with('sessions', {}).as(newSession(sql`${users}`))
   const recording = trail(db, { ...signInTrail, action: sql`'auth.register'`, rows: sql`${users}, ${sessions}` })
   return db
@@ -165,7 +165,7 @@ const refreshing = prepared((db: Db) => {
     action: sql`case when ${sessions.revokedAt} is null then 'auth.refresh' else 'auth.refresh_reused' end`,
     rows: sql`${sessions}`,
     userId: sessions.userId,
-    role: sql`role`,
+    role: sql`role_name`,
   })
   return db
     .with(session, recording)

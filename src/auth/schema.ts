@@ -6,7 +6,8 @@ import { history, id, instant } from '../db/columns.ts'
 import { shapeOf } from '../db/shape.ts'
 import { email, text as line, password, token } from '../http/fields.ts'
 
-export const role = pgEnum('role', roles)
+/** The roles that versions before `users.role_name` know. */
+export const formerRole = pgEnum('role', ['admin', 'doctor', 'patient'])
 
 export const users = pgTable(
   'users',
@@ -15,7 +16,9 @@ export const users = pgTable(
     name: text('name').notNull(),
     email: text('email').notNull(),
     passwordHash: text('password_hash').notNull(),
-    role: role('role').notNull(),
+    role: text('role_name', { enum: roles }).notNull(),
+    /** The role as versions before `role_name` read and write it. A trigger keeps the two alike; a later release drops it. */
+    formerRole: formerRole('role').notNull().default('patient'),
     active: boolean('active').notNull().default(true),
     ...history(),
     search: text('search').generatedAlwaysAs(sql`fold(name || chr(10) || email)`),
@@ -23,10 +26,11 @@ export const users = pgTable(
   (table) => [
     unique('users_email_key').on(table.email),
     // What a doctor's link points at, so that it holds the account to its role.
-    unique('users_id_role_key').on(table.id, table.role),
+    unique('users_id_role_key').on(table.id, table.formerRole),
     index('users_created_at_idx').on(table.createdAt, table.id),
     index('users_search_idx').using('gin', table.search.op('gin_trgm_ops')),
     check('users_email_lower', sql`${table.email} = lower(${table.email})`),
+    check('users_role_name', sql`${table.role} in (${sql.raw(roles.map((role) => `'${role}'`).join(', '))})`),
   ],
 )
 

@@ -72,7 +72,7 @@ const ending = prepared((db: Db, { which }: { which: Which }) => {
     rows: sql`(select * from ${sessions} order by ${sessions.createdAt} limit 1) as ${sessions}`,
     resourceId: which === 'allOfAccount' ? sql`null::uuid` : sessions.id,
     userId: sessions.userId,
-    role: sql`role`,
+    role: sql`role_name`,
     action: sql`'auth.logout'`,
   })
   return db.with(locked, ended, recording).select({ id: sessions.id }).from(sessions).prepare('sessions_end')

@@ -3,7 +3,7 @@ import type { Caller } from '../access/can.ts'
 import { seesDoctor } from '../access/doctor.ts'
 import { beyondLimit } from '../access/limits.ts'
 import { seesPatient } from '../access/patient.ts'
-import { permissionOf, type Reach } from '../access/permissions.ts'
+import { mayUse, permissionOf, type Reach } from '../access/permissions.ts'
 import { live, permitted, visible, visibleAppointment } from '../access/scope.ts'
 import { appointments } from '../appointments/schema.ts'
 import { removing } from '../audit/change.ts'
@@ -89,7 +89,7 @@ const locking = prepared((db: Db) =>
  * @throws {Problem} 401 where their session has ended, 404, 403, 429 where they have as many feeds of that side as they may
  */
 export async function makeFeed(db: Pool, config: Config, caller: Caller, side: Side, id: string, tokenHash: string) {
-  const maxFeeds = caller.role === 'admin' ? 0 : config.CALENDAR_FEEDS_PER_ACCOUNT
+  const maxFeeds = mayUse(caller.role, 'feeds:unlimited') ? 0 : config.CALENDAR_FEEDS_PER_ACCOUNT
   const parameters = { ...signed(caller, 201), session: caller.session, id, feed: newId(), tokenHash, maxFeeds }
   const make = async (db: Db) => {
     const [feed] = await making(db, { side, reach: caller.reach, limited: maxFeeds > 0 }).execute(parameters)

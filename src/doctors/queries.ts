@@ -1,7 +1,7 @@
 import { and, count, eq, isNotNull, sql } from 'drizzle-orm'
 import type { z } from 'zod'
 import type { Caller } from '../access/can.ts'
-import type { Reach } from '../access/permissions.ts'
+import { mayUse, type Reach } from '../access/permissions.ts'
 import { live, permitted } from '../access/scope.ts'
 import { recorded } from '../audit/change.ts'
 import { differences } from '../audit/record.ts'
@@ -112,7 +112,7 @@ export const createDoctor = (db: Db, caller: Caller, values: z.output<typeof Who
  * @throws {Problem} 400 and 403 over `userId`, 404, 403, 409
  */
 export async function changeDoctor(db: Db, caller: Caller, id: string, values: z.output<typeof DoctorPatch>) {
-  if (values.userId !== undefined && caller.role !== 'admin') {
+  if (values.userId !== undefined && !mayUse(caller.role, 'doctors:link')) {
     await getDoctor(db, id)
     throw new Problem('forbidden', { detail: 'Only an administrator may set userId.' })
   }

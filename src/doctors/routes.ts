@@ -1,5 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
+import { mayUse } from '../access/permissions.ts'
 import { created, deleted, one, page } from '../http/about.ts'
 import { answerChanged, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
@@ -65,8 +66,8 @@ export const doctorRoutes = new Hono()
     valid('param', ById),
     valid('json', WholeDoctor, { first: exists }),
     async (c) => {
-      // Outside an administrator's body the link stays; in one, an absent field is a cleared one.
-      const cleared = c.get('caller').role === 'admin' ? { userId: null } : {}
+      // The link stays where the caller may not set it; where they may, an absent field is a cleared one.
+      const cleared = mayUse(c.get('caller').role, 'doctors:link') ? { userId: null } : {}
       return answerChanged(
         c,
         await changeDoctor(c.env.db, c.get('caller'), c.req.valid('param').id, { ...cleared, ...c.req.valid('json') }),

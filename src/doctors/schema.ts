@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { check, foreignKey, index, json, pgTable, smallint, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
 import * as z from 'zod'
-import { role, users } from '../auth/schema.ts'
+import { formerRole, users } from '../auth/schema.ts'
 import { deletedAt, history, id } from '../db/columns.ts'
 import { folded } from '../db/search.ts'
 import { shapeOf } from '../db/shape.ts'
@@ -25,7 +25,7 @@ export const doctors = pgTable(
     ...history(),
     deletedAt: deletedAt(),
     // Null while deleted: the link then asks nothing of the account.
-    userRole: role('user_role').generatedAlwaysAs(sql`case when deleted_at is null then 'doctor'::role end`),
+    userRole: formerRole('user_role').generatedAlwaysAs(sql`case when deleted_at is null then 'doctor'::role end`),
     search: text('search').generatedAlwaysAs(sql`fold(name || chr(10) || specialization || chr(10) || email)`),
   },
   (table) => [
@@ -35,7 +35,7 @@ export const doctors = pgTable(
     foreignKey({
       name: 'doctors_account_fkey',
       columns: [table.userId, table.userRole],
-      foreignColumns: [users.id, users.role],
+      foreignColumns: [users.id, users.formerRole],
     }),
     check('doctors_experience_years', sql`experience_years between 0 and 80`),
     index('doctors_created_at_idx').on(table.createdAt, table.id),

@@ -95,7 +95,7 @@ function either(a: Responses, b: Responses): Responses {
 }
 
 /** Permissions that reach no further than some of what the caller sees: beyond, the answer is 403. */
-const narrow = new Set<Reach | undefined>([undefined, 'added', 'addedOrIs', 'addedOrTreats', 'own', 'uploaded'])
+const narrow = new Set<Reach | null>([null, 'added', 'addedOrIs', 'addedOrTreats', 'own', 'uploaded'])
 
 /** Whether a change is taken only for the version of the record that If-Match names. */
 const isVersioned = ({ answers }: About, method: string) =>

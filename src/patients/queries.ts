@@ -4,7 +4,7 @@ import type { Caller } from '../access/can.ts'
 import { dailyLimit, refusalOfUse } from '../access/daily-limits.ts'
 import { beyondLimit } from '../access/limits.ts'
 import { needPatient } from '../access/patient.ts'
-import type { Reach } from '../access/permissions.ts'
+import { mayUse, type Reach } from '../access/permissions.ts'
 import { listed, live, permitted, visible } from '../access/scope.ts'
 import { recorded } from '../audit/change.ts'
 import { users } from '../auth/schema.ts'
@@ -113,7 +113,8 @@ async function refusal(db: Db, caller: Caller, id: string): Promise<Problem> {
 /** A link to an account is an admin's to make, and to an account of role `patient`. */
 async function checkLink(db: Db, caller: Caller, userId: string | null | undefined): Promise<void> {
   if (userId === undefined) return
-  if (caller.role !== 'admin') throw new Problem('forbidden', { detail: 'Only an administrator may set userId.' })
+  if (!mayUse(caller.role, 'patients:link'))
+    throw new Problem('forbidden', { detail: 'Only an administrator may set userId.' })
   if (userId === null) return
   const [account] = await db
     .select({ id: users.id })
@@ -133,7 +134,7 @@ export async function createPatient(
   { self, ...values }: z.output<typeof NewPatient>,
 ) {
   await checkLink(db, caller, values.userId)
-  if (self && caller.role !== 'patient') throw invalid('self', 'is for accounts of role patient')
+  if (self && !mayUse(caller.role, 'patients:createSelf')) throw invalid('self', 'is for accounts of role patient')
   const userId = self ? caller.id : (values.userId ?? null)
   const row = { ...values, userId, id: newId(), createdBy: caller.id }
   const limit = dailyLimit(config, caller.role, 'patients')

@@ -1,6 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { can, type Guarded } from '../access/can.ts'
-import { permissionOf } from '../access/permissions.ts'
+import { mayUse } from '../access/permissions.ts'
 import { created, deleted, one, page } from '../http/about.ts'
 import { answerChanged, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
@@ -16,7 +16,7 @@ const seesPatient = (c: Context<Guarded, '/:id'>) => getPatient(c.env.db, c.get(
 
 /** @throws {Problem} 403 where someone who is no administrator asks for deleted patients */
 const maySeeDeleted = async (c: Context<Guarded>) => {
-  if (c.req.query('deleted') === 'true' && !permissionOf('patients:restore')[c.get('caller').role])
+  if (c.req.query('deleted') === 'true' && !mayUse(c.get('caller').role, 'patients:restore'))
     throw new Problem('forbidden')
 }
 
@@ -84,8 +84,8 @@ export const patientRoutes = new Hono()
     valid('json', WholePatient, { first: seesPatient }),
     async (c) => {
       const { id } = c.req.valid('param')
-      // Outside an administrator's body the link stays; in one, an absent field is a cleared one.
-      const cleared = c.get('caller').role === 'admin' ? { userId: null } : {}
+      // The link stays where the caller may not set it; where they may, an absent field is a cleared one.
+      const cleared = mayUse(c.get('caller').role, 'patients:link') ? { userId: null } : {}
       return answerChanged(
         c,
         await changePatient(c.env.db, c.get('caller'), id, { ...cleared, ...c.req.valid('json') }),

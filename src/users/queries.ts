@@ -1,6 +1,7 @@
 import { and, count, eq, sql } from 'drizzle-orm'
 import type { z } from 'zod'
 import type { Caller } from '../access/can.ts'
+import { mayUse, rolesWith } from '../access/permissions.ts'
 import { recorded } from '../audit/change.ts'
 import { signed, trail } from '../audit/record.ts'
 import { endAccess, findUser } from '../auth/account-queries.ts'
@@ -55,12 +56,19 @@ export const listUsers = (db: Db, { q, role, active }: Query) =>
     { q, role, active: active === 'true' },
   )
 
+/** The roles that may change accounts. */
+const administrators = sql.raw(
+  `(${rolesWith('users:update')
+    .map((role) => `'${role}'`)
+    .join(', ')})`,
+)
+
 /**
  * Another active administrator remains. Locking them all, always in the same order, makes two who demote each other at
  * the same moment take turns: the second finds itself the last.
  */
-const notTheLast = sql`(${users.role} <> 'admin' or not ${users.active} or
-  (select count(*) from (select from ${users} as admins where admins.role = 'admin' and admins.active order by admins.id for update) as locked) > 1)`
+const notTheLast = sql`(${users.role} not in ${administrators} or not ${users.active} or
+  (select count(*) from (select from ${users} as admins where admins.role_name in ${administrators} and admins.active order by admins.id for update) as locked) > 1)`
 
 type Shape = { demotes: boolean }
 const records = recorded(users, shownUser, {
@@ -92,7 +100,7 @@ export async function changeUser(db: Pool, caller: Caller, id: string, values: z
 }
 
 async function updateUser(db: Db, caller: Caller, id: string, values: z.output<typeof UserPatch>) {
-  const demotes = values.active === false || (values.role !== undefined && values.role !== 'admin')
+  const demotes = values.active === false || (values.role !== undefined && !mayUse(values.role, 'users:update'))
   const user = await records.update(db, caller, { demotes }, id, values).catch((error: unknown) => {
     if (!violates(error, 'doctors_account_fkey')) throw error
     throw new Problem('conflict', { detail: 'The account is linked to a doctor: unlink it before its role changes.' })
