@@ -65,6 +65,24 @@ describe('a password', () => {
     expect((await login(person.email, 'brand new password')).status).toBe(200)
   })
 
+  it('leaves a row in the trail where it, or a reset token, was guessed wrong', async () => {
+    const person = await api.register('Guessed')
+    const answers = [
+      await person.post('/api/auth/password', { currentPassword: 'wrong one', newPassword: 'a brand new one' }),
+      await person.patch('/api/auth/me', { email: 'guessed.else@example.org', currentPassword: 'wrong one' }),
+      await api.send('POST', '/api/auth/reset', { token: 'x'.repeat(43), newPassword: 'a brand new one' }),
+    ]
+    expect(answers.map(({ status }) => status)).toEqual([400, 400, 400])
+    await api.env.audit.flush()
+    const ids = answers.map(({ headers }) => headers.get('X-Request-Id'))
+    const entries = await Promise.all(
+      ids.map(async (requestId) => (await admin.get(`/api/audit?requestId=${requestId}`)).at('results.0')),
+    )
+    const failed = { action: 'auth.login_failed', status: 400 }
+    const own = { ...failed, userId: person.id, role: 'patient' }
+    expect(entries).toMatchObject([own, own, { ...failed, userId: null, role: null }])
+  })
+
   it('is reset with a token of the administrator, once, and ends every session', async () => {
     const person = await api.register('Forgetful')
     const reset = (token: string, newPassword: string) => api.send('POST', '/api/auth/reset', { token, newPassword })

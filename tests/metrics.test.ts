@@ -36,6 +36,20 @@ describe('the figures', () => {
     expect(await scrape()).not.toMatch(/no.such.path|[0-9a-f]{8}-[0-9a-f]{4}-/)
   })
 
+  it('are as many whatever is asked for', async () => {
+    const ask = (i: number) => [
+      api.send('GET', `/no/such/${i}`),
+      api.send(`M${i}`, '/api/patients'),
+      admin.get(`/api/patients?made${i}=up`),
+      admin.get(`/api/patients/${crypto.randomUUID()}/no${i}`),
+    ]
+    const series = async () => (await scrape()).split('\n').length
+    await Promise.all(ask(0))
+    const before = await series()
+    for (let i = 1; i < 250; i += 1) await Promise.all(ask(i))
+    expect(await series()).toBe(before)
+  })
+
   it('sort durations into buckets that hold the shorter ones too', async () => {
     const metrics = metricsOf()
     for (const seconds of [0.001, 0.005, 0.2, 60]) metrics.answered('GET', '/', 200, seconds)

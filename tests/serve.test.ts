@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { connect } from 'node:net'
 import { PGlite } from '@electric-sql/pglite'
 import postgres from 'postgres'
@@ -84,6 +85,17 @@ describe('who may talk to the embedded database', () => {
     const other = await serve(db)
     expect(new URL(other.url).password).not.toBe(password)
     await other.stop()
+  })
+
+  it('takes few bytes of whoever has not proved to know it', async () => {
+    const { hostname, port } = new URL(server.url)
+    const socket = connect(Number(port), hostname)
+    // A greeting that is said to have a hundred million bytes (PostgreSQL, StartupMessage).
+    const greeting = Buffer.alloc(8)
+    greeting.writeInt32BE(100_000_000)
+    greeting.writeInt32BE(196_608, 4)
+    socket.write(greeting)
+    await once(socket.resume(), 'close')
   })
 
   it.each<[string, (password: string) => { username?: string; password: string }]>([

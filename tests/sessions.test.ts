@@ -3,7 +3,7 @@ import { sign } from 'hono/jwt'
 import { describe, expect, it, vi } from 'vitest'
 import { Api, password, secret, world } from './support/api.ts'
 
-const { api, url } = await world()
+const { api, url, admin } = await world()
 
 const refresh = (token: unknown, on = api) => on.send('POST', '/api/auth/refresh', { refresh: token })
 const me = (token: string, on = api) => on.send('GET', '/api/auth/me', undefined, { token })
@@ -286,6 +286,26 @@ describe('ending sessions', () => {
       vi.useRealTimers()
       await other.stop()
     }
+  })
+
+  it('counts at once in another process where accounts are changed', async () => {
+    const other = await Api.start(url)
+    const someone = await api.register('Demoted')
+    const person = await api.register('Elsewhere')
+    await admin.patch(`/api/users/${person.id}`, { role: 'admin' })
+    const send = (method: string, path: string, body?: unknown) =>
+      other.send(method, path, body, { headers: { Authorization: `Bearer ${person.access}` } })
+    expect((await send('GET', '/api/users')).status).toBe(200)
+    await person.post('/api/auth/logout')
+    const changes = [
+      await send('PATCH', `/api/users/${someone.id}`, { role: 'admin' }),
+      await send('POST', '/api/users', { name: 'New', email: 'new@example.org', password, role: 'admin' }),
+      await send('POST', `/api/users/${someone.id}/reset-token`),
+      await send('PATCH', '/api/auth/me', { name: 'Other' }),
+      await send('POST', '/api/auth/password', { currentPassword: password, newPassword: 'another long password' }),
+    ]
+    expect(changes.map(({ status }) => status)).toEqual([401, 401, 401, 401, 401])
+    await other.stop()
   })
 
   it('lists the caller\u2019s live sessions, says which is this one, and ends one', async () => {

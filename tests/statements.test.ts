@@ -66,10 +66,10 @@ const table: [route: string, statements: number, request?: Request][] = [
   ['POST /api/auth/logout', 1, { by: someone }],
   ['POST /api/auth/reset', 9, { body: async () => ({ token: await resetToken(), newPassword: `${password}!` }) }],
   ['GET /api/auth/me', 1],
-  ['PATCH /api/auth/me', 1, { by: someone, body: () => ({ name: 'New Name' }) }],
+  ['PATCH /api/auth/me', 2, { by: someone, body: () => ({ name: 'New Name' }) }],
   [
     'POST /api/auth/password',
-    9,
+    10,
     { by: someone, body: () => ({ currentPassword: password, newPassword: `${password}!` }) },
   ],
   ['POST /api/auth/logout-all', 1, { by: someone }],
@@ -77,10 +77,10 @@ const table: [route: string, statements: number, request?: Request][] = [
   ['DELETE /api/auth/sessions/:id', 1],
 
   ['GET /api/users', 1],
-  ['POST /api/users', 1, { body: () => ({ ...account(), role: 'doctor' }) }],
+  ['POST /api/users', 2, { body: () => ({ ...account(), role: 'doctor' }) }],
   ['GET /api/users/:id', 1, of('/api/users/:id', newUser)],
-  ['PATCH /api/users/:id', 1, { ...of('/api/users/:id', newUser), body: () => ({ name: 'New Name' }) }],
-  ['POST /api/users/:id/reset-token', 1, of('/api/users/:id/reset-token', newUser)],
+  ['PATCH /api/users/:id', 2, { ...of('/api/users/:id', newUser), body: () => ({ name: 'New Name' }) }],
+  ['POST /api/users/:id/reset-token', 2, of('/api/users/:id/reset-token', newUser)],
 
   ['GET /api/patients', 1],
   ['POST /api/patients', 1, { body: () => patient() }],

@@ -87,7 +87,7 @@ export function can(name: PermissionName, said: About): MiddlewareHandler<Guarde
   const [resource = ''] = action.split(/[.:]/)
   const handler: MiddlewareHandler<Guarded> = async (c, next) => {
     if (json) needAcceptsJson(c.req)
-    const { id, role, session } = await authenticate(c)
+    const { id, role, session } = await authenticate(c, permission.asksSession)
     const { ip, userAgent, requestId } = sender(c)
     const actor: Actor = { userId: id, role, ip, userAgent, requestId }
     const reach = permission[role]

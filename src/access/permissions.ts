@@ -8,21 +8,32 @@ export type Role = (typeof roles)[number]
  */
 export type Reach = 'all' | 'seen' | 'added' | 'addedOrIs' | 'addedOrTreats' | 'own' | 'uploaded'
 
-/** `audit` is the action that using the permission leaves in the trail. A role with null may not do it at all. */
-export type Permission = { readonly audit?: string } & { readonly [R in Role]: Reach | null }
+/**
+ * `audit` is the action that using the permission leaves in the trail. `asksSession`: the database is asked whether the
+ * session has ended, where others trust what was found a moment ago. A role with null may not do it at all.
+ */
+export type Permission = { readonly audit?: string; readonly asksSession?: true } & {
+  readonly [R in Role]: Reach | null
+}
 
 /** Who may do what. One row a permission, which says something of every role. */
 export const permissions = {
   'account:get': { admin: 'all', doctor: 'all', patient: 'all' },
-  'account:update': { audit: 'user.update', admin: 'all', doctor: 'all', patient: 'all' },
-  'account:password': { audit: 'auth.password_changed', admin: 'all', doctor: 'all', patient: 'all' },
+  'account:update': { audit: 'user.update', asksSession: true, admin: 'all', doctor: 'all', patient: 'all' },
+  'account:password': {
+    audit: 'auth.password_changed',
+    asksSession: true,
+    admin: 'all',
+    doctor: 'all',
+    patient: 'all',
+  },
   'sessions:list': { admin: 'all', doctor: 'all', patient: 'all' },
   'sessions:end': { audit: 'auth.logout', admin: 'all', doctor: 'all', patient: 'all' },
   'users:list': { audit: 'user.list', admin: 'all', doctor: null, patient: null },
   'users:get': { audit: 'user.read', admin: 'all', doctor: null, patient: null },
-  'users:create': { audit: 'user.create', admin: 'all', doctor: null, patient: null },
-  'users:update': { audit: 'user.update', admin: 'all', doctor: null, patient: null },
-  'users:reset': { audit: 'user.reset', admin: 'all', doctor: null, patient: null },
+  'users:create': { audit: 'user.create', asksSession: true, admin: 'all', doctor: null, patient: null },
+  'users:update': { audit: 'user.update', asksSession: true, admin: 'all', doctor: null, patient: null },
+  'users:reset': { audit: 'user.reset', asksSession: true, admin: 'all', doctor: null, patient: null },
   'patients:list': { audit: 'patient.list', admin: 'all', doctor: 'seen', patient: 'seen' },
   'patients:get': { audit: 'patient.read', admin: 'all', doctor: 'seen', patient: 'seen' },
   'patients:create': { audit: 'patient.create', admin: 'all', doctor: 'all', patient: 'all' },

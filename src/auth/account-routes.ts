@@ -1,5 +1,6 @@
 import { type Context, Hono } from 'hono'
-import { anyone, can, type Guarded, sender } from '../access/can.ts'
+import { anyone, type Caller, can, type Guarded, sender } from '../access/can.ts'
+import type { Asked } from '../env.ts'
 import { nothing, one, page } from '../http/about.ts'
 import { answerChanged, answerOne } from '../http/etag.ts'
 import { ById } from '../http/fields.ts'
@@ -14,7 +15,17 @@ import { endSessions, listSessions } from './session-queries.ts'
 import { assertOpen, countAttempt, emptyAccount, registrationBuckets, signInBuckets, tokenBuckets } from './throttle.ts'
 import { hashOf } from './tokens.ts'
 
-const wrongPassword = () => invalid('currentPassword', 'is not your password', 'wrong')
+/** The refusal of a password or token that is not right, and its row of the trail: somebody may be guessing. */
+function refused(c: Asked, path: 'currentPassword' | 'token', message: string, caller?: Caller): Problem {
+  c.env.metrics.loginFailed()
+  c.env.audit.add({
+    ...{ ...sender(c), userId: caller?.id ?? null, role: caller?.role ?? null },
+    ...{ action: 'auth.login_failed', resource: 'auth', status: 400 },
+  })
+  return invalid(path, message, path === 'token' ? 'invalid' : 'wrong')
+}
+const wrongPassword = (c: Context<Guarded>) => refused(c, 'currentPassword', 'is not your password', c.get('caller'))
+const wrongToken = (c: Asked) => refused(c, 'token', 'is not valid, or no longer')
 
 /**
  * The caller's identity once `password` has proved to be theirs, throttled like a sign-in.
@@ -28,7 +39,7 @@ async function prove(c: Context<Guarded>, password: string) {
   await assertOpen(db, buckets)
   if (!(await passwords.verify(identity.passwordHash, password, () => assertOpen(db, buckets)))) {
     await countAttempt(db, buckets)
-    throw wrongPassword()
+    throw wrongPassword(c)
   }
   await emptyAccount(db, buckets)
   return identity
@@ -67,7 +78,7 @@ export const accountRoutes = new Hono()
         await countAttempt(c.env.db, registrationBuckets(c.env.config, c.env.address))
       }
       const user = await changeOwn(c.env.db, c.get('caller'), values, provedHash)
-      if (user === 'passwordChanged') throw wrongPassword()
+      if (user === 'passwordChanged') throw wrongPassword(c)
       if (!user) throw new Problem('precondition-failed')
       return answerChanged(c, user)
     },
@@ -95,7 +106,7 @@ export const accountRoutes = new Hono()
         identity.passwordHash,
         await passwords.hash(newPassword),
       )
-      if (!changed) throw wrongPassword()
+      if (!changed) throw wrongPassword(c)
       sessions.forget({ user: c.get('caller').id })
       return c.body(null, 204)
     },
@@ -120,12 +131,12 @@ export const accountRoutes = new Hono()
       const account = await findReset(db, tokenHash)
       if (!account) {
         await countAttempt(db, buckets)
-        throw invalid('token', 'is not valid, or no longer', 'invalid')
+        throw wrongToken(c)
       }
       const errors = passwordFaults(config, 'newPassword', newPassword, account)
       if (errors.length > 0) throw new Problem('bad-request', { errors })
       const user = await resetPassword(db, sender(c), tokenHash, await passwords.hash(newPassword))
-      if (!user) throw invalid('token', 'is not valid, or no longer', 'invalid')
+      if (!user) throw wrongToken(c)
       sessions.forget({ user })
       return c.body(null, 204)
     },

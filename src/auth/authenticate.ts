@@ -49,10 +49,10 @@ export class Sessions {
     return claims
   }
 
-  /** The account behind a session that has not ended. */
-  async account(db: Db, session: string): Promise<Account | undefined> {
+  /** The account behind a session that has not ended; `asks` the database also where it was asked a moment ago. */
+  async account(db: Db, session: string, asks = false): Promise<Account | undefined> {
     const known = this.#accounts.get(session)
-    if (known && known.until > Date.now()) return known.account
+    if (!asks && known && known.until > Date.now()) return known.account
     const changes = this.#changes
     const [account] = await liveSession(db, {}).execute({ sid: session })
     // What was read before something changed may be stale already.
@@ -79,13 +79,13 @@ export const unauthorized = (detail?: string) =>
 export const bearer = (c: Asked) => /^bearer +(\S+) *$/i.exec(c.req.header('Authorization') ?? '')?.[1]
 
 /**
- * The account that the request's access token stands for.
+ * The account that the request's access token stands for; `asksSession` as in the table of permissions.
  * @throws {Problem} 401 where there is none, or its session has ended; 429 where the account or the address sends too many
  */
-export async function authenticate(c: Asked): Promise<Account> {
+export async function authenticate(c: Asked, asksSession = false): Promise<Account> {
   const token = bearer(c)
   const claims = token && (await c.env.sessions.claims(c, token))
-  const account = claims && (await c.env.sessions.account(c.env.db, claims.sid))
+  const account = claims && (await c.env.sessions.account(c.env.db, claims.sid, asksSession))
   if (!account || account.id !== claims.sub) {
     await countRequest(c, 'REQUESTS_PER_ADDRESS_MIN', networkOf(c.env.address))
     throw unauthorized(token ? sessionEnded : 'Send an access token: Authorization: Bearer and the token.')

@@ -43,7 +43,8 @@ export const authRoutes = new Hono<App>()
     anyone({
       id: 'register',
       summary: 'Register and sign in',
-      description: 'The first account on an empty database becomes the administrator, every later one a patient.',
+      description:
+        'The account is of role patient. Where the server is set so, as it is outside production, the first one on an empty database is the administrator.',
       answers: plain(SignedIn, 201),
       problems: ['forbidden', 'conflict', 'too-many-requests'],
     }),

@@ -13,8 +13,10 @@ export type Line = {
   /** Whether the server has said something over it. */
   wasReached: boolean
   givenUp: boolean
+  /** What PostgreSQL has prepared over it. */
+  readonly prepared: Set<string>
   /** When it is to be replaced, in ms since 1970. */
-  readonly endsAt: number
+  endsAt: number
   /** Called where the connection ends. */
   onClose: (() => void) | undefined
 }
@@ -37,6 +39,8 @@ export interface Overseer {
 /** A statement or a transaction, on its way. */
 export abstract class Call {
   abstract readonly way: Way
+  /** The statement that PostgreSQL prepares for it, and keeps for as long as the connection lasts. */
+  readonly prepares: string | undefined
   protected readonly overseer: Overseer
   readonly #refuse: (error: unknown) => void
   line: Line | undefined
@@ -51,8 +55,9 @@ export abstract class Call {
   over = false
   onFailure: ((error: unknown) => void) | undefined
 
-  constructor(overseer: Overseer, refuse: (error: unknown) => void) {
+  constructor(overseer: Overseer, refuse: (error: unknown) => void, prepares?: string) {
     this.overseer = overseer
+    this.prepares = prepares
     this.#refuse = refuse
   }
 

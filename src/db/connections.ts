@@ -70,6 +70,8 @@ const stuck = 3
 const farewell = 1
 /** How old a connection gets at least, and twice that at most: so that all of a balancer's servers come to be used. */
 const lifetimeMs = 30 * 60_000
+/** So many statements are prepared over a connection, each with its plan in PostgreSQL's memory, until it is replaced. */
+const maxPrepared = 500
 
 /** There is no such prepared statement, or there is one of this name (PostgreSQL, appendix A). */
 const lostStatement = new Set<unknown>(['26000', '42P05'])
@@ -178,6 +180,7 @@ export class Connections implements Overseer {
       line.load += loads[call.way]
       if (call.way === 'together') this.#gather(line)
       call.line = line
+      if (call.prepares !== undefined && line.prepared.add(call.prepares).size > maxPrepared) line.endsAt = 0
       call.start(line)
     }
   }
@@ -216,6 +219,7 @@ export class Connections implements Overseer {
       wasReached: false,
       givenUp: false,
       onClose: undefined,
+      prepared: new Set(),
       endsAt: Date.now() + lifetimeMs * (1 + Math.random()),
     }
     return line

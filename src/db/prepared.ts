@@ -1,5 +1,6 @@
 import { is } from 'drizzle-orm'
 import { drizzle, PostgresJsSession } from 'drizzle-orm/postgres-js'
+import { LRUCache } from 'lru-cache'
 import type { Db } from './client.ts'
 
 /** The part of the driver's client that takes a statement and gives its rows as lists. */
@@ -16,16 +17,19 @@ export function clientOf({ _: { session } }: Db): Client {
 /** Builds statements, and sends them nowhere. */
 const builder: Db = drizzle.mock()
 
+/** So many shapes of a family are kept: a list with many filters has more, and nobody uses them all but to fill memory. */
+const maxShapes = 500
+
 /**
  * A family of statements, one for each `shape` (which filters, which order, how far the caller sees), each built once,
  * bound to each pool or transaction that it is sent to, and prepared by PostgreSQL once a connection. Building one takes
- * Drizzle longer than running it takes PostgreSQL. Shapes hold no values, so there are only so many of them.
+ * Drizzle longer than running it takes PostgreSQL. Shapes hold no values.
  */
 export function prepared<Shape extends Record<string, unknown>, Statement extends object>(
   build: (db: Db, shape: Shape) => Statement,
 ) {
-  const built = new Map<string, Statement>()
-  const bound = new WeakMap<Db, Map<string, Statement>>()
+  const built = new LRUCache<string, Statement>({ max: maxShapes })
+  const bound = new WeakMap<Db, LRUCache<string, Statement>>()
   const bind = (db: Db, shape: Shape, key: string): Statement => {
     const statement = built.get(key) ?? build(builder, shape)
     built.set(key, statement)
@@ -33,7 +37,7 @@ export function prepared<Shape extends Record<string, unknown>, Statement extend
     return Object.create(statement, { client: { value: clientOf(db) } })
   }
   return (db: Db, shape: Shape): Statement => {
-    const ofDb = bound.get(db) ?? new Map<string, Statement>()
+    const ofDb = bound.get(db) ?? new LRUCache<string, Statement>({ max: maxShapes })
     bound.set(db, ofDb)
     const key = JSON.stringify(shape)
     const statement = ofDb.get(key) ?? bind(db, shape, key)

@@ -32,8 +32,9 @@ function authenticationMessage(kind: keyof typeof authentication, body: string):
 }
 
 const refusal = message('E', 'SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed\0\0')
-/** How long a client may take to prove itself, in ms. */
+/** How long a client may take to prove itself, in ms, and how many bytes a message of it may have until then. */
 const authenticationTimeoutMs = 10_000
+const maxBytesBeforeAuthentication = 10_000
 
 /** The bytes of a client's first message of SASL, behind the name of the mechanism; undefined where it is another's. */
 function initialResponseIn(one: Buffer): string | undefined {
@@ -59,8 +60,8 @@ async function authenticate(socket: Socket, messages: AsyncGenerator<Buffer>, ve
   return true
 }
 
-/** The messages that a client sends, one by one, until it leaves. */
-async function* messagesOf(socket: Socket): AsyncGenerator<Buffer> {
+/** The messages that a client sends, one by one, until it leaves or one has more than `limit.maxBytes`. */
+async function* messagesOf(socket: Socket, limit: { maxBytes: number }): AsyncGenerator<Buffer> {
   let bytes = Buffer.alloc(0)
   let greeted = false
   for await (const chunk of socket) {
@@ -70,7 +71,7 @@ async function* messagesOf(socket: Socket): AsyncGenerator<Buffer> {
       const start = greeted ? 1 : 0
       if (bytes.length < start + 4) break
       const end = start + bytes.readInt32BE(start)
-      if (end < start + 4 || (!greeted && end < 8)) return
+      if (end < start + 4 || (!greeted && end < 8) || end > limit.maxBytes) return
       if (bytes.length < end) break
       const one = bytes.subarray(0, end)
       bytes = bytes.subarray(end)
@@ -108,15 +109,18 @@ export async function serve(db: PGlite): Promise<{ url: string; stop(): Promise<
     const statements = new Set<string>()
     let free: (() => void) | undefined
     try {
-      const messages = messagesOf(socket)
+      const limit = { maxBytes: maxBytesBeforeAuthentication }
+      const late = setTimeout(() => socket.destroy(), authenticationTimeoutMs)
+      socket.once('close', () => clearTimeout(late))
+      const messages = messagesOf(socket, limit)
       const greeting: unknown = (await messages.next()).value
       if (!(greeting instanceof Buffer)) return
-      const late = setTimeout(() => socket.destroy(), authenticationTimeoutMs)
       const isKnown = await authenticate(socket, messages, verifier).finally(() => clearTimeout(late))
       if (!isKnown) {
         socket.end(refusal)
         return
       }
+      limit.maxBytes = Infinity
       for await (const one of withFirst(greeting, messages)) {
         free ??= await turn()
         const statement = statementIn(one)

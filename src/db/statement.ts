@@ -40,7 +40,7 @@ export class Statement extends Call {
     settle: (rows: unknown) => void,
     refuse: (error: unknown) => void,
   ) {
-    super(overseer, refuse)
+    super(overseer, refuse, prepare ? text : undefined)
     this.way = prepare && quick.test(text) ? 'together' : 'apart'
     this.strings = [text]
     this.args = parameters

@@ -100,7 +100,7 @@ const tags = {
   operation: 'What operators and monitors ask.',
 }
 
-const description = `**To begin**, \`POST /api/auth/register\`: the first account becomes the administrator. Send its \`access\` token as
+const description = `**To begin**, \`POST /api/auth/register\`: outside production the first account becomes the administrator. Send its \`access\` token as
 \`Authorization: Bearer …\` with everything else. On the page at \`/docs\`, whoever signs in is signed in: it keeps the token.
 
 **Lists** are newest first unless sorted, and come in pages: \`limit\`, \`cursor\` (from \`next\`), \`count=true\`.

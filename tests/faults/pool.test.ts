@@ -151,6 +151,21 @@ describe('a statement', () => {
   })
 })
 
+describe('a connection', () => {
+  it('is replaced once hundreds of statements are prepared over it, and fails none of them', async () => {
+    const { db } = await pool(1)
+    const ask = (n: number) =>
+      clientOf(db).unsafe(`select pg_backend_pid(), $1::int + ${n}`, [0], { prepare: true }).values()
+    const pids = new Set<unknown>()
+    for (let n = 0; n < 1200; n += 1) {
+      const [[pid, sum] = []] = await ask(n)
+      expect(sum).toBe(n)
+      pids.add(pid)
+    }
+    expect(pids.size).toBe(3)
+  })
+})
+
 describe('a transaction', () => {
   it('that is never answered fails and has changed nothing', async () => {
     const { db, network } = await pool(2)

@@ -1,18 +1,27 @@
 /**
  * Puts small wrongs into the source, one at a time, and runs the tests: each has to fail. Works on a copy, in a temporary
- * folder. `npm run test:mutation -- --most 100 --seed 7 --only src/access` runs some of them.
+ * folder. `npm run test:mutation -- --most 100 --seed 7 --only src/access` runs some of them. With `--results file.json` what
+ * is found out is kept there, and a run that was cut off goes on; `--again` judges the survivors in it once more, with
+ * `--thorough` by more tests.
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { equivalents } from './equivalents.ts'
 import { type Mutant, mutantsOf, mutantsOfSql } from './operators.ts'
 
 const { values } = parseArgs({
-  options: { most: { type: 'string' }, seed: { type: 'string' }, only: { type: 'string' }, json: { type: 'string' } },
+  options: {
+    most: { type: 'string' },
+    seed: { type: 'string' },
+    only: { type: 'string' },
+    results: { type: 'string' },
+    again: { type: 'boolean' },
+    thorough: { type: 'boolean' },
+  },
 })
 
 /** What is mutated: what decides who sees what, what is kept, and what is refused. */
@@ -23,17 +32,50 @@ const sources = [
   'src/idempotency/*.ts',
   'src/http/etag.ts',
   'src/http/page.ts',
+  'src/db/failure.ts',
+  'src/db/transaction.ts',
   'src/*/*queries.ts',
 ]
-const exempt = ['src/auth/common-passwords.ts', 'src/auth/passwords.worker.ts']
+const exempt = ['src/auth/common-passwords.ts', 'src/auth/passwords.worker.ts', 'src/auth/turns.worker.ts']
 const migrations = ['drizzle/*audit_is_append_only.sql', 'drizzle/*appointments_cannot_collide.sql']
 
-/** The tests that are tried first, and those that are tried where the first notice nothing. */
-const quick = [
-  ...['accounts', 'appointments', 'audit', 'audit-subject', 'calendar', 'doctors', 'etag', 'idempotency', 'lists'],
-  ...['limits', 'mappings', 'patients', 'rate-limits', 'reports', 'scope', 'sessions', 'statements', 'throttle'],
-].map((name) => `tests/${name}.test.ts`)
-const thorough = ['tests/security.test.ts', 'tests/input.test.ts', 'tests/races']
+/** The tests that are tried first on a file of this name or in this folder: those that are about it. */
+const first: [start: string, tests: string[]][] = [
+  ['src/access/rate-limits', ['rate-limits', 'limits']],
+  ['src/access/limits', ['limits', 'rate-limits']],
+  ['src/access/daily-limits', ['limits', 'races/limits']],
+  ['src/access/can', ['audit', 'audit-subject', 'security']],
+  ['src/access', ['reach', 'scope', 'mappings', 'audit-subject']],
+  ['src/auth/throttle', ['throttle', 'races/sign-in']],
+  ['src/auth/passwords', ['accounts', 'throttle', 'turns']],
+  ['src/auth', ['sessions', 'accounts', 'throttle', 'races/sign-in']],
+  ['src/audit/spool', ['races/failures']],
+  ['src/audit/unwritten', ['runtimes/worker']],
+  ['src/audit', ['audit', 'audit-subject', 'races/failures', 'faults/pool']],
+  ['src/idempotency', ['idempotency', 'races/idempotency']],
+  ['src/http/etag', ['etag']],
+  ['src/http/page', ['lists', 'input']],
+  ['src/db/failure', ['races/failures', 'appointments', 'doctors', 'idempotency']],
+  ['src/db/transaction', ['faults/pool', 'races/commit', 'races/lost']],
+  ['src/appointments', ['appointments', 'races/booking']],
+  ['src/calendar', ['calendar']],
+  ['src/doctors', ['doctors', 'etag']],
+  ['src/mappings', ['mappings', 'scope']],
+  ['src/patients', ['patients', 'scope', 'limits']],
+  ['src/reports', ['reports', 'limits']],
+  ['src/users', ['accounts', 'sessions', 'races/races']],
+  ['drizzle/0002', ['audit']],
+  ['drizzle', ['appointments', 'races/booking']],
+]
+/** The tests that are tried where the first notice nothing; with `--thorough`, those that take longer as well. */
+const others = [
+  ...['patients', 'doctors', 'mappings', 'appointments', 'audit-subject', 'audit', 'etag', 'idempotency', 'lists'],
+  ...['sessions', 'accounts', 'reports', 'calendar', 'statements', 'scope'],
+  ...(values.thorough
+    ? ['security', 'input', 'limits', 'throttle', 'races/races', 'races/sign-in', 'races/commit']
+    : []),
+]
+const fileOf = (test: string) => `tests/${test}.test.ts`
 
 const root = resolve(import.meta.dirname, '../..')
 const workspace = mkdtempSync(join(tmpdir(), 'hospital-mutation-'))
@@ -57,23 +99,35 @@ for (const name of [
 symlinkSync(join(root, 'node_modules'), join(workspace, 'node_modules'))
 
 /** Whether the tests of these files pass. A run that hangs has noticed something. */
-function passes(files: string[]): boolean {
-  const { status } = spawnSync('node_modules/.bin/vitest', ['run', '--bail=1', '--reporter=dot', ...files], {
-    cwd: workspace,
-    env: { TEST_DATABASE_URL: 'postgres://postgres@127.0.0.1:5432/test', ...process.env },
-    stdio: 'ignore',
-    timeout: 240_000,
-    killSignal: 'SIGKILL',
-  })
+function passes(tests: string[]): boolean {
+  const { status } = spawnSync(
+    'node_modules/.bin/vitest',
+    ['run', '--bail=1', '--reporter=dot', ...tests.map(fileOf)],
+    {
+      cwd: workspace,
+      env: { TEST_DATABASE_URL: 'postgres://postgres@127.0.0.1:5432/test', ...process.env },
+      stdio: 'ignore',
+      timeout: 300_000,
+      killSignal: 'SIGKILL',
+    },
+  )
   return status === 0
+}
+
+/** The tests to try on a file, those that are about it apart from the rest. */
+function testsOf(file: string): [about: string[], rest: string[]] {
+  const [, about = []] = first.find(([start]) => file.startsWith(start)) ?? []
+  return [about, others.filter((test) => !about.includes(test))]
 }
 
 const files = (patterns: string[]) =>
   patterns.flatMap((pattern) => globSync(pattern, { cwd: root })).filter((file) => !exempt.includes(file))
-const read = (file: string) => readFileSync(join(root, file), 'utf8')
-const rank = ({ file, line, before, after }: Mutant) =>
+// From the copy: the tree itself may change meanwhile.
+const read = (file: string) => readFileSync(join(workspace, file), 'utf8')
+const keyOf = ({ file, line, before, after }: Mutant) => `${file}:${line} ${before.trim()} → ${after.trim()}`
+const rank = (mutant: Mutant) =>
   createHash('sha256')
-    .update(`${values.seed ?? 0} ${file} ${line} ${before} ${after}`)
+    .update(`${values.seed ?? 0} ${keyOf(mutant)}`)
     .digest('hex')
 const all = [
   ...[...new Set(files(sources))].flatMap((file) => mutantsOf(file, read(file))),
@@ -85,26 +139,45 @@ const reasonOf = ({ file, before, after }: Mutant) =>
   equivalents.find((known) => known.file === file && known.before === before.trim() && known.after === after.trim())
     ?.reason
 
+type Verdict = 'killed' | 'survived'
+const known: Record<string, Verdict> =
+  values.results && existsSync(values.results) ? JSON.parse(readFileSync(values.results, 'utf8')) : {}
+
 process.stdout.write(`${chosen.length} of ${all.length} mutants.\n`)
-if (!passes(quick)) throw new Error('the tests fail as they are')
-const survivors: Mutant[] = []
+const verdicts = new Map<Mutant, Verdict | 'explained'>()
 for (const [index, mutant] of chosen.entries()) {
-  const { file, line, before, after, text } = mutant
-  if (reasonOf(mutant)) continue
-  writeFileSync(join(workspace, file), text)
-  const survived = passes(quick) && passes(thorough)
-  cpSync(join(root, file), join(workspace, file))
-  if (survived) survivors.push(mutant)
-  const place = `${file}:${line}`
-  process.stdout.write(
-    `${index + 1} ${survived ? 'SURVIVED' : 'killed  '} ${place}  ${before.trim()} → ${after.trim()}\n`,
-  )
+  const { file, text } = mutant
+  const key = keyOf(mutant)
+  let verdict: Verdict | 'explained' | undefined = reasonOf(mutant) === undefined ? known[key] : 'explained'
+  if (verdict === undefined || (verdict === 'survived' && values.again)) {
+    const original = read(file)
+    writeFileSync(join(workspace, file), text)
+    const [about, rest] = testsOf(file)
+    verdict = passes(about) && passes(rest) ? 'survived' : 'killed'
+    writeFileSync(join(workspace, file), original)
+    known[key] = verdict
+    if (values.results) writeFileSync(values.results, JSON.stringify(known, undefined, 1))
+    process.stdout.write(`${index + 1} ${verdict} ${key}\n`)
+  }
+  verdicts.set(mutant, verdict)
 }
+// Else all would be killed by tests that fail as they are.
+if (!others.every((test) => passes([test]))) throw new Error('the tests fail as they are')
 rmSync(workspace, { recursive: true })
 
-const explained = chosen.filter((mutant) => reasonOf(mutant)).length
-const judged = chosen.length - explained
-const killed = judged - survivors.length
-process.stdout.write(
-  `${killed} of ${judged} killed (${((100 * killed) / judged).toFixed(1)} %), ${explained} explained.\n`,
-)
+const folders = [...new Set(chosen.map(({ file }) => dirname(file)))].sort()
+const row = (name: string, mutants: Mutant[]) => {
+  const count = (verdict: string) => mutants.filter((mutant) => verdicts.get(mutant) === verdict).length
+  const judged = mutants.length - count('explained')
+  const share = ((100 * count('killed')) / Math.max(1, judged)).toFixed(1)
+  return `| ${name} | ${judged} | ${count('killed')} | ${share} % | ${count('explained')} |\n`
+}
+process.stdout.write('\n| folder | judged | killed | | explained |\n|---|---|---|---|---|\n')
+for (const folder of folders)
+  process.stdout.write(
+    row(
+      folder,
+      chosen.filter(({ file }) => dirname(file) === folder),
+    ),
+  )
+process.stdout.write(row('all', chosen))
