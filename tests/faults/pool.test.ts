@@ -359,6 +359,7 @@ describe('the trail', () => {
     asked = 0
     expect(await writer.flush()).toBe(2)
     expect(asked).toBe(1)
+    expect(logged[0]).toMatch(/could not be written yet.*"waiting":2,"lost":0/)
     network.mode = 'forward'
     await until('the trail to be written', async () => (await writer.flush()) === 0)
     expect(await rowsOf(db, entries)).toEqual([1, 1])
