@@ -1,7 +1,7 @@
 import { en } from '@faker-js/faker'
 import postgres from 'postgres'
-import { nodeHasher } from '../src/auth/passwords.node.ts'
-import { migrate } from '../src/db/migrate.ts'
+import { nodePasswordHasher } from '../src/auth/passwords.node.ts'
+import { migrateDatabase } from '../src/db/migrate.ts'
 
 /** How many patients a database of the bench holds, by its name. */
 export const sizes = { '10k': 10_000, '1m': 1_000_000 }
@@ -58,7 +58,7 @@ export async function database(server: string, size: Size, fresh: boolean, say: 
     if (found) await admin.unsafe(`drop database ${name} with (force)`)
     await admin.unsafe(`create database ${name}`)
   }
-  await migrate(url)
+  await migrateDatabase(url)
   const sql = postgres(url, loud)
   if (kept) await tidy(sql)
   else {
@@ -105,7 +105,7 @@ const list = (words: readonly string[] | null | undefined) =>
 
 /** Fills a migrated, empty database with `count` patients and what goes with them, and analyses it. The same rows every time. */
 export async function fill(sql: postgres.Sql, count: number, say: (line: string) => void = () => {}): Promise<void> {
-  const hash = await nodeHasher.hash(password)
+  const hash = await nodePasswordHasher.hash(password)
   const doctors = Math.max(100, count / 1000)
   await sql.unsafe(`
     set synchronous_commit = off;

@@ -2,9 +2,9 @@ import { closestMatch } from 'leven'
 import * as z from 'zod'
 
 /** An empty variable means the same as none: `.dev.vars` and compose files cannot leave one out. */
-const unset = (value: unknown) => (value === '' ? undefined : value)
-const optional = <T extends z.ZodType>(schema: T) => z.preprocess(unset, schema.optional())
-const whole = (min: number, max: number, fallback: number) => {
+const emptyToUndefined = (value: unknown) => (value === '' ? undefined : value)
+const optionalSetting = <T extends z.ZodType>(schema: T) => z.preprocess(emptyToUndefined, schema.optional())
+const wholeNumberSetting = (min: number, max: number, fallback: number) => {
   const error = `must be a whole number from ${min} to ${max}`
   const value = z
     .string({ error })
@@ -12,21 +12,24 @@ const whole = (min: number, max: number, fallback: number) => {
     .transform(Number)
     .pipe(z.int().min(min, error).max(max, error))
   // Workers give numbers of wrangler.toml as such.
-  return z.preprocess((given) => (typeof given === 'number' ? String(given) : unset(given)), value.default(fallback))
+  return z.preprocess(
+    (given) => (typeof given === 'number' ? String(given) : emptyToUndefined(given)),
+    value.default(fallback),
+  )
 }
-const oneOf = <const T extends readonly [string, ...string[]]>(values: T, fallback: T[number]) =>
+const enumSetting = <const T extends readonly [string, ...string[]]>(values: T, fallback: T[number]) =>
   z.preprocess(
-    unset,
+    emptyToUndefined,
     z.enum(values, { error: `must be one of ${values.join(', ')}` }).default(() => fallback),
   )
-const trueOrFalse = z
+const booleanText = z
   .enum(['true', 'false'], { error: 'must be one of true, false' })
   .transform((value) => value === 'true')
-const flag = (fallback: boolean) => z.preprocess(unset, trueOrFalse.default(fallback))
-const text = (fallback: string) => z.preprocess(unset, z.string().default(fallback))
-const list = <T extends z.ZodType<string, string>>(item: T) =>
+const booleanSetting = (fallback: boolean) => z.preprocess(emptyToUndefined, booleanText.default(fallback))
+const textSetting = (fallback: string) => z.preprocess(emptyToUndefined, z.string().default(fallback))
+const listSetting = <T extends z.ZodType<string, string>>(item: T) =>
   z
-    .preprocess(unset, z.string().default(''))
+    .preprocess(emptyToUndefined, z.string().default(''))
     .transform((value) =>
       value
         .split(',')
@@ -34,10 +37,10 @@ const list = <T extends z.ZodType<string, string>>(item: T) =>
         .filter(Boolean),
     )
     .pipe(z.array(item))
-const secret = z
+const secretText = z
   .string({ error: 'is required: set it to at least 32 random bytes, the same on every process' })
   .refine((value) => new TextEncoder().encode(value).length >= 32, 'must be at least 32 bytes long')
-const origin = z
+const originText = z
   .string()
   .refine((value) => URL.parse(value)?.origin === value, 'must list origins such as https://app.example.org')
 const isDatabaseUrl = (value: string) => {
@@ -52,82 +55,86 @@ const namesHost = (value: string) => !/^postgres(ql)?:\/\/([^/?]*@)?(\/|\?|%2f[^
 /** Several are separated by commas, or stand in the query (libpq). */
 const namesOneHost = (value: string) =>
   !/^postgres(ql)?:\/\/([^/?]*@)?[^/?@]*(,|%2c)[^/?@]*([/?]|$)|[?&](host|hostaddr)=/i.test(value)
-const network = z.string().regex(/^[0-9a-f.:]+(\/\d{1,3})?$/i, 'must list addresses or networks such as 10.0.0.0/8')
+const networkText = z.string().regex(/^[0-9a-f.:]+(\/\d{1,3})?$/i, 'must list addresses or networks such as 10.0.0.0/8')
 
 /** Every setting there is. README.md explains them one by one. */
 const Settings = z.object({
-  NODE_ENV: oneOf(['development', 'test', 'production'], 'development'),
-  HOST: text('127.0.0.1'),
-  PORT: whole(0, 65_535, 8000),
-  DATA_DIR: text('.data'),
-  DATABASE_URL: optional(
+  NODE_ENV: enumSetting(['development', 'test', 'production'], 'development'),
+  HOST: textSetting('127.0.0.1'),
+  PORT: wholeNumberSetting(0, 65_535, 8000),
+  DATA_DIR: textSetting('.data'),
+  DATABASE_URL: optionalSetting(
     z
       .string()
       .refine(namesHost, { error: 'must name a host: a Unix socket (?host=/…) is not supported', abort: true })
       .refine(namesOneHost, { error: 'must name one host, before the name of the database', abort: true })
       .refine(isDatabaseUrl, 'must be a URL such as postgres://user:password@host:5432/database'),
   ),
-  DATABASE_POOL_MAX: whole(1, 200, 10),
-  WEB_CONCURRENCY: whole(1, 64, 1),
-  DATABASE_PREPARE: flag(true),
-  DATABASE_TIMEOUT_MS: whole(500, 60_000, 2000),
-  AUDIT_SPOOL_DIR: optional(z.string()),
-  REPORTS_DIR: optional(z.string()),
-  S3_ENDPOINT: optional(z.url({ protocol: /^https?$/, error: 'must be the URL of an S3 store' })),
-  S3_REGION: optional(z.string()),
-  S3_BUCKET: optional(z.string()),
-  S3_ACCESS_KEY_ID: optional(z.string()),
-  S3_SECRET_ACCESS_KEY: optional(z.string()),
-  JWT_SECRET: z.preprocess(unset, secret),
-  JWT_SECRET_PREVIOUS: optional(secret),
-  JWT_ISSUER: text('hospital-api'),
-  JWT_AUDIENCE: text('hospital-api'),
-  ACCESS_TOKEN_LIFETIME_MIN: whole(1, 1440, 30),
-  REFRESH_TOKEN_LIFETIME_DAYS: whole(1, 365, 1),
-  SESSION_LIFETIME_DAYS: whole(1, 3650, 30),
-  PASSWORD_MIN_LENGTH: whole(8, 64, 8),
-  LOGIN_FAILURES_PER_ACCOUNT: whole(1, 1_000_000, 10),
-  LOGIN_FAILURES_PER_ADDRESS: whole(1, 1_000_000, 100),
-  LOGIN_FAILURES_WINDOW_MIN: whole(1, 1440, 15),
-  REGISTRATIONS_PER_ADDRESS: whole(1, 1_000_000, 20),
-  REGISTRATIONS_WINDOW_MIN: whole(1, 1440, 60),
-  REQUESTS_PER_ACCOUNT_MIN: whole(0, 1_000_000_000, 600),
-  REQUESTS_PER_ADDRESS_MIN: whole(0, 1_000_000_000, 120),
-  UPLOADS_PER_ACCOUNT_DAY: whole(0, 1_000_000, 100),
-  UPLOAD_MIB_PER_ACCOUNT_DAY: whole(0, 1_000_000, 500),
-  PATIENTS_PER_ACCOUNT_DAY: whole(0, 1_000_000, 50),
-  SESSIONS_PER_ACCOUNT: whole(0, 1_000_000, 20),
-  CALENDAR_FEEDS_PER_ACCOUNT: whole(0, 1_000_000, 5),
+  DATABASE_POOL_MAX: wholeNumberSetting(1, 200, 10),
+  WEB_CONCURRENCY: wholeNumberSetting(1, 64, 1),
+  DATABASE_PREPARE: booleanSetting(true),
+  DATABASE_TIMEOUT_MS: wholeNumberSetting(500, 60_000, 2000),
+  AUDIT_SPOOL_DIR: optionalSetting(z.string()),
+  REPORTS_DIR: optionalSetting(z.string()),
+  S3_ENDPOINT: optionalSetting(z.url({ protocol: /^https?$/, error: 'must be the URL of an S3 store' })),
+  S3_REGION: optionalSetting(z.string()),
+  S3_BUCKET: optionalSetting(z.string()),
+  S3_ACCESS_KEY_ID: optionalSetting(z.string()),
+  S3_SECRET_ACCESS_KEY: optionalSetting(z.string()),
+  JWT_SECRET: z.preprocess(emptyToUndefined, secretText),
+  JWT_SECRET_PREVIOUS: optionalSetting(secretText),
+  JWT_ISSUER: textSetting('hospital-api'),
+  JWT_AUDIENCE: textSetting('hospital-api'),
+  ACCESS_TOKEN_LIFETIME_MIN: wholeNumberSetting(1, 1440, 30),
+  REFRESH_TOKEN_LIFETIME_DAYS: wholeNumberSetting(1, 365, 1),
+  SESSION_LIFETIME_DAYS: wholeNumberSetting(1, 3650, 30),
+  PASSWORD_MIN_LENGTH: wholeNumberSetting(8, 64, 8),
+  LOGIN_FAILURES_PER_ACCOUNT: wholeNumberSetting(1, 1_000_000, 10),
+  LOGIN_FAILURES_PER_ADDRESS: wholeNumberSetting(1, 1_000_000, 100),
+  LOGIN_FAILURES_WINDOW_MIN: wholeNumberSetting(1, 1440, 15),
+  REGISTRATIONS_PER_ADDRESS: wholeNumberSetting(1, 1_000_000, 20),
+  REGISTRATIONS_WINDOW_MIN: wholeNumberSetting(1, 1440, 60),
+  REQUESTS_PER_ACCOUNT_MIN: wholeNumberSetting(0, 1_000_000_000, 600),
+  REQUESTS_PER_ADDRESS_MIN: wholeNumberSetting(0, 1_000_000_000, 120),
+  UPLOADS_PER_ACCOUNT_DAY: wholeNumberSetting(0, 1_000_000, 100),
+  UPLOAD_MIB_PER_ACCOUNT_DAY: wholeNumberSetting(0, 1_000_000, 500),
+  PATIENTS_PER_ACCOUNT_DAY: wholeNumberSetting(0, 1_000_000, 50),
+  SESSIONS_PER_ACCOUNT: wholeNumberSetting(0, 1_000_000, 20),
+  CALENDAR_FEEDS_PER_ACCOUNT: wholeNumberSetting(0, 1_000_000, 5),
   /** By default true outside production, where strangers can register, and false in it. */
-  FIRST_USER_IS_ADMIN: optional(trueOrFalse),
-  REGISTRATION: oneOf(['open', 'closed'], 'open'),
-  TRUST_PROXY: list(network),
-  CORS_ORIGINS: list(origin),
-  LOG_LEVEL: oneOf(['debug', 'info', 'warn', 'error', 'silent'], 'info'),
-  LOG_FORMAT: optional(z.enum(['json', 'pretty'], { error: 'must be one of json, pretty' })),
-  METRICS_TOKEN: optional(z.string().regex(/^[\x21-\x7e]{16,}$/, 'must be at least 16 visible ASCII characters')),
-  GIT_COMMIT: optional(z.string().regex(/^[0-9a-f]{7,64}$/i, 'must be the id of a commit')),
-  OTEL_EXPORTER_OTLP_ENDPOINT: optional(z.url({ protocol: /^https?$/, error: 'must be the URL of a collector' })),
+  FIRST_USER_IS_ADMIN: optionalSetting(booleanText),
+  REGISTRATION: enumSetting(['open', 'closed'], 'open'),
+  TRUST_PROXY: listSetting(networkText),
+  CORS_ORIGINS: listSetting(originText),
+  LOG_LEVEL: enumSetting(['debug', 'info', 'warn', 'error', 'silent'], 'info'),
+  LOG_FORMAT: optionalSetting(z.enum(['json', 'pretty'], { error: 'must be one of json, pretty' })),
+  METRICS_TOKEN: optionalSetting(
+    z.string().regex(/^[\x21-\x7e]{16,}$/, 'must be at least 16 visible ASCII characters'),
+  ),
+  GIT_COMMIT: optionalSetting(z.string().regex(/^[0-9a-f]{7,64}$/i, 'must be the id of a commit')),
+  OTEL_EXPORTER_OTLP_ENDPOINT: optionalSetting(
+    z.url({ protocol: /^https?$/, error: 'must be the URL of a collector' }),
+  ),
 })
 
 export type Config = Readonly<z.output<typeof Settings> & { FIRST_USER_IS_ADMIN: boolean }>
 
 /** What a setting is where it is not set. */
-export const defaultOf = <Name extends keyof Config>(name: Name) => Settings.shape[name].parse(undefined)
+export const getDefaultSetting = <Name extends keyof Config>(name: Name) => Settings.shape[name].parse(undefined)
 
 /** Settings that cannot be used. The message names each and says what it must be; it never repeats a value. */
 export class ConfigError extends Error {
   override name = 'ConfigError'
 }
 
-const s3 = ['S3_ENDPOINT', 'S3_REGION', 'S3_BUCKET', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY']
+const s3SettingNames = ['S3_ENDPOINT', 'S3_REGION', 'S3_BUCKET', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY']
 
 /**
  * The settings in `source`, checked once and all at once. `keepsFiles` where files are kept as the settings say, and
  * not in a binding.
  * @throws {ConfigError} naming every setting at fault
  */
-export function readConfig(source: Record<string, unknown>, { keepsFiles = false } = {}): Config {
+export function parseConfig(source: Record<string, unknown>, { keepsFiles = false } = {}): Config {
   const result = Settings.safeParse(source)
   const faults = result.error?.issues.map((issue) => `  ${String(issue.path[0])}: ${issue.message}`) ?? []
   if (source.NODE_ENV === 'production' && !source.DATABASE_URL)
@@ -136,9 +143,9 @@ export function readConfig(source: Record<string, unknown>, { keepsFiles = false
     )
   if (Number(source.WEB_CONCURRENCY) > 1 && !source.DATABASE_URL)
     faults.push('  WEB_CONCURRENCY: must be 1 without DATABASE_URL: the embedded database serves one process')
-  const missing = s3.filter((name) => !source[name])
-  if (missing.length < s3.length)
-    for (const name of missing) faults.push(`  ${name}: is required where one of ${s3.join(', ')} is set`)
+  const missing = s3SettingNames.filter((name) => !source[name])
+  if (missing.length < s3SettingNames.length)
+    for (const name of missing) faults.push(`  ${name}: is required where one of ${s3SettingNames.join(', ')} is set`)
   else if (keepsFiles && source.NODE_ENV === 'production' && !source.REPORTS_DIR)
     faults.push(
       '  REPORTS_DIR: is required in production, where files are not kept in an S3 store: a folder that lasts',
@@ -150,25 +157,25 @@ export function readConfig(source: Record<string, unknown>, { keepsFiles = false
 }
 
 /** The beginnings of names that are ours alone. */
-const ownPrefixes =
+const ownSettingPrefix =
   /^(ACCESS_TOKEN|AUDIT|DATABASE|JWT|LOGIN_FAILURES|METRICS|PASSWORD_MIN|REFRESH_TOKEN|REGISTRATIONS|REPORTS|REQUESTS_PER|S3|SESSION_LIFETIME|SESSIONS_PER|UPLOADS?_)_?/
 /** Names that others read: OpenTelemetry, npm, wrangler, PostgreSQL's tools, and what makes the database. */
-const ofOthers = /^(OTEL_|npm_|NODE_|PG|CLOUDFLARE_|WRANGLER_|DATABASE_PASSWORD$|DATABASE_API_PASSWORD$)/
+const foreignSettingName = /^(OTEL_|npm_|NODE_|PG|CLOUDFLARE_|WRANGLER_|DATABASE_PASSWORD$|DATABASE_API_PASSWORD$)/
 /** So many letters may differ in a name that is taken for a misspelt one. */
-const misspeltBy = 2
-const shortestToCompare = 7
+const maxMisspeltLetterCount = 2
+const minComparedLength = 7
 
 /**
  * The variables of `source` that look like settings of ours and are none, and what each may have been meant to be. Those of
  * others are left alone. Never their values.
  */
-export function findMisspelt(source: Record<string, unknown>): string[] {
+export function findMisspeltSettings(source: Record<string, unknown>): string[] {
   const known = Object.keys(Settings.shape)
   return Object.entries(source).flatMap(([name, value]) => {
-    if (typeof value !== 'string' || known.includes(name) || ofOthers.test(name)) return []
-    const nearest = closestMatch(name, known, { maxDistance: misspeltBy })
-    if (nearest !== undefined && name.length >= shortestToCompare)
+    if (typeof value !== 'string' || known.includes(name) || foreignSettingName.test(name)) return []
+    const nearest = closestMatch(name, known, { maxDistance: maxMisspeltLetterCount })
+    if (nearest !== undefined && name.length >= minComparedLength)
       return [`${name} is no setting, and is not read: is ${nearest} meant?`]
-    return ownPrefixes.test(name) ? [`${name} is no setting, and is not read.`] : []
+    return ownSettingPrefix.test(name) ? [`${name} is no setting, and is not read.`] : []
   })
 }

@@ -10,14 +10,14 @@ import { fileURLToPath } from 'node:url'
 enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url)))
 
 // Node parses a package's package.json anew at each import from and within it, and Drizzle's has 180 KB: once is enough.
-const resolved = new Map<string, ResolveFnOutput>()
+const resolvedModules = new Map<string, ResolveFnOutput>()
 registerHooks({
   resolve(specifier, context, next) {
     if (specifier.startsWith('.') && context.parentURL?.includes('/node_modules/drizzle-orm/'))
       return { url: new URL(specifier, context.parentURL).href, format: 'module', shortCircuit: true }
     if (!specifier.startsWith('drizzle-orm')) return next(specifier, context)
-    const known = resolved.get(specifier) ?? { ...next(specifier, context), shortCircuit: true }
-    resolved.set(specifier, known)
+    const known = resolvedModules.get(specifier) ?? { ...next(specifier, context), shortCircuit: true }
+    resolvedModules.set(specifier, known)
     return known
   },
 })

@@ -73,7 +73,7 @@ describe('a password', () => {
       await api.send('POST', '/api/auth/reset', { token: 'x'.repeat(43), newPassword: 'a brand new one' }),
     ]
     expect(answers.map(({ status }) => status)).toEqual([400, 400, 400])
-    await api.env.audit.flush()
+    await api.env.auditWriter.flush()
     const ids = answers.map(({ headers }) => headers.get('X-Request-Id'))
     const entries = await Promise.all(
       ids.map(async (requestId) => (await admin.get(`/api/audit?requestId=${requestId}`)).at('results.0')),

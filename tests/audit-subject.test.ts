@@ -2,14 +2,14 @@ import { sql } from 'drizzle-orm'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { app } from '../src/app.ts'
-import { type Taken, taken } from '../src/http/about.ts'
+import { type ValidatorMetadata, validatorMetadata } from '../src/http/about.ts'
 import { doctor, type Person, patient, world } from './support/api.ts'
 
 const { api, admin } = await world()
 
 const route = ({ method, path }: { method: string; path: string }) => `${method} ${path.replace(/(?<=.)\/$/, '')}`
 const routes = app.routes.filter(({ method }) => method !== 'ALL')
-const takenBy = (handler: object): Taken | undefined => Reflect.get(handler, taken)
+const takenBy = (handler: object): ValidatorMetadata | undefined => Reflect.get(handler, validatorMetadata)
 
 /** The routes with a patient in their path, and those with one in their query. */
 const inPath = [...new Set(routes.map(route))].filter((name) => name.includes(' /api/patients/:id'))
@@ -40,7 +40,7 @@ const split = (name: string): [method: string, path: string] => {
 async function rowsOf(by: Person, method: string, path: string, body?: unknown) {
   const id = crypto.randomUUID()
   const answer = await api.send(method, path, body, { token: by.access, headers: { 'X-Request-Id': id } })
-  await api.env.audit.flush()
+  await api.env.auditWriter.flush()
   const found = await api.db.execute<{ action: string; about: string }>(
     sql`select action, to_jsonb(array_remove(array_append(patient_ids, patient_id), null)) as about from audit where request_id = ${id}`,
   )
@@ -176,7 +176,7 @@ describe('a patient’s own trail', () => {
     for (const path of ['/api/patients', '/api/mappings', '/api/appointments', `/api/doctors/${profile}/patients`])
       await treating.get(path)
     await api.send('GET', feed.string('url'))
-    await api.env.audit.flush()
+    await api.env.auditWriter.flush()
     const path = `/api/patients/${one}/audit?limit=100&count=true`
     const [own, all] = [await person.get(path), await admin.get(`/api/audit?patientId=${one}&limit=100&count=true`)]
     expect(all.text).toContain(two)

@@ -19,7 +19,7 @@ async function left(
     token: by?.access,
     headers: { 'X-Request-Id': id, 'User-Agent': 'Test/1' },
   })
-  await api.env.audit.flush()
+  await api.env.auditWriter.flush()
   const rows = await api.db.execute<{ row: string }>(
     sql`select to_jsonb(a) - '{id,at}'::text[] as row from audit a where request_id = ${id}`,
   )
@@ -243,7 +243,7 @@ describe('reading the trail', () => {
     const person = await api.register('Read')
     const who = await person.post('/api/patients', patient())
     await person.get('/api/patients')
-    await api.env.audit.flush()
+    await api.env.auditWriter.flush()
     const all = await admin.get(`/api/audit?patientId=${who.id}`)
     expect(all.each('action')).toEqual(['patient.list', 'patient.create'])
     expect(Object.keys(Object(all.list()[0])).sort()).toEqual(
@@ -292,7 +292,7 @@ describe('reading the trail', () => {
     await admin.patch(`/api/patients/${who.id}`, { userId: self.id })
     await admin.post('/api/mappings', { patientId: who.id, doctorId: profile.id })
     await person.get(`/api/patients/${who.id}`)
-    await api.env.audit.flush()
+    await api.env.auditWriter.flush()
     const path = `/api/patients/${who.id}/audit`
     for (const reader of [admin, owner, self]) expect((await reader.get(path)).each('action')).toContain('patient.read')
     expect((await person.get(path)).status).toBe(403)

@@ -427,7 +427,7 @@ describe('a URL', () => {
     expect(shown.headers.get('ETag')).toBe(answer.headers.get('ETag'))
     await feed(answer.string('url'))
     await fetched(`${answer.string('url')}&x=1`)
-    await api.env.audit.flush()
+    await api.env.auditWriter.flush()
     const [rows] = await api.db.execute<{ rows: string }>(
       sql`select (select json_agg(f) from feeds f)::text || (select json_agg(a) from audit a)::text as rows`,
     )
@@ -486,7 +486,7 @@ describe('the trail', () => {
   const left = async (send: (headers: Record<string, string>) => Promise<Answer>) => {
     const id = crypto.randomUUID()
     await send({ 'X-Request-Id': id })
-    await api.env.audit.flush()
+    await api.env.auditWriter.flush()
     const rows = await api.db.execute<{ row: string }>(
       sql`select to_jsonb(a) as row from audit a where request_id = ${id}`,
     )

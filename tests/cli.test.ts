@@ -5,11 +5,11 @@ import { createServer } from 'node:net'
 import { eq, sql } from 'drizzle-orm'
 import { describe, expect, inject, it } from 'vitest'
 import { appointments } from '../src/appointments/schema.ts'
-import { audit } from '../src/audit/schema.ts'
+import { auditLog } from '../src/audit/schema.ts'
 import { users } from '../src/auth/schema.ts'
-import { doctors, WholeDoctor } from '../src/doctors/schema.ts'
+import { DoctorReplacement, doctors } from '../src/doctors/schema.ts'
 import { mappings } from '../src/mappings/schema.ts'
-import { patients, WholePatient } from '../src/patients/schema.ts'
+import { PatientReplacement, patients } from '../src/patients/schema.ts'
 import { reports } from '../src/reports/schema.ts'
 import { Api, password, world } from './support/api.ts'
 import { copyOf } from './support/database.ts'
@@ -94,13 +94,13 @@ describe('npm run db:seed', async () => {
     for (const row of await api.db.select().from(patients)) {
       const { name, dateOfBirth, gender, phone, email, address, bloodGroup, allergies, medicalHistory } = row
       const fields = { name, dateOfBirth, gender, phone, email, address, bloodGroup, allergies, medicalHistory }
-      expect(WholePatient.parse(fields)).toEqual(fields)
+      expect(PatientReplacement.parse(fields)).toEqual(fields)
       expect(row.createdAt.toISOString().slice(0, 10) >= dateOfBirth).toBe(true)
     }
     for (const row of await api.db.select().from(doctors)) {
       const { name, specialization, email, phone, licenseNumber, experienceYears, timeZone, workingHours } = row
       const fields = { name, specialization, email, phone, licenseNumber, experienceYears, timeZone, workingHours }
-      expect(WholeDoctor.parse(fields)).toEqual(fields)
+      expect(DoctorReplacement.parse(fields)).toEqual(fields)
     }
     const [mapped] = await api.db.select({ patients: sql<number>`count(distinct patient_id)::int` }).from(mappings)
     expect(mapped?.patients).toBe(60)
@@ -119,7 +119,7 @@ describe('npm run db:seed', async () => {
     expect(days?.today).toBeGreaterThan(0)
     const statuses = await api.db.execute<{ status: string }>(sql`select distinct status::text from appointments`)
     expect(statuses.map(({ status }) => status).sort()).toEqual(['cancelled', 'completed', 'no_show', 'scheduled'])
-    const trail = await api.db.select().from(audit).where(eq(audit.userAgent, 'npm run db:seed'))
+    const trail = await api.db.select().from(auditLog).where(eq(auditLog.userAgent, 'npm run db:seed'))
     const made =
       60 +
       7 +
@@ -198,8 +198,8 @@ describe('npm run create-admin', async () => {
     expect([signedIn.at('user.role'), signedIn.at('user.name')]).toEqual(['admin', 'Grace'])
     const [entry] = await api.db
       .select()
-      .from(audit)
-      .where(eq(audit.resourceId, signedIn.string('user.id')))
+      .from(auditLog)
+      .where(eq(auditLog.resourceId, signedIn.string('user.id')))
     expect(entry).toMatchObject({ action: 'user.create', userId: null, userAgent: 'npm run create-admin' })
     expect(JSON.stringify(entry)).not.toContain('argon2')
   })

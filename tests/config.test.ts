@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { findMisspelt, readConfig } from '../src/config.ts'
+import { findMisspeltSettings, parseConfig } from '../src/config.ts'
 import { secret, world } from './support/api.ts'
 
 const good = { JWT_SECRET: secret }
 const production = { ...good, NODE_ENV: 'production', DATABASE_URL: 'postgres://u:p@127.0.0.1/d' }
 const faultsOf = (settings: Record<string, unknown>) => {
   try {
-    readConfig({ ...good, ...settings })
+    parseConfig({ ...good, ...settings })
     return ''
   } catch (error) {
     return error instanceof Error ? error.message : ''
@@ -42,11 +42,11 @@ describe('a setting that cannot be used', () => {
 
   it('is no URL of a database whose password holds what would part hosts', () => {
     const url = 'postgresql://u:a,b%2Fc%2Cd@db.example.org/hospital?sslmode=verify-full'
-    expect(readConfig({ ...good, DATABASE_URL: url }).DATABASE_URL).toBe(url)
+    expect(parseConfig({ ...good, DATABASE_URL: url }).DATABASE_URL).toBe(url)
   })
 
   it('is not one that is left blank, or a number of wrangler.toml', () => {
-    expect(readConfig({ ...good, PORT: '', WEB_CONCURRENCY: '1', PASSWORD_MIN_LENGTH: 12 })).toMatchObject({
+    expect(parseConfig({ ...good, PORT: '', WEB_CONCURRENCY: '1', PASSWORD_MIN_LENGTH: 12 })).toMatchObject({
       PORT: 8000,
       PASSWORD_MIN_LENGTH: 12,
     })
@@ -61,14 +61,14 @@ describe('a variable that looks like a setting and is none', () => {
     ['JWT_KEY', 'JWT_KEY is no setting, and is not read.'],
     ['DATABASE_HOST', 'DATABASE_HOST is no setting, and is not read.'],
   ])('%s is named, without its value', (name, sentence) => {
-    expect(findMisspelt({ [name]: 'planted' })).toEqual([sentence])
+    expect(findMisspeltSettings({ [name]: 'planted' })).toEqual([sentence])
   })
 
   it('is none of others’ and none of ours', () => {
     const others = ['PATH', 'HOME', 'HOSTNAME', 'PORTS', 'PGHOST', 'OTEL_SERVICE_NAME', 'npm_config_registry', 'LANG']
     const ours = ['PORT', 'DATABASE_URL', 'DATABASE_PASSWORD', 'S3_BUCKET', 'AUDIT_SPOOL_DIR']
-    expect(findMisspelt(Object.fromEntries([...others, ...ours].map((name) => [name, 'x'])))).toEqual([])
-    expect(findMisspelt({ METRIC_TOKEN: {} })).toEqual([])
+    expect(findMisspeltSettings(Object.fromEntries([...others, ...ours].map((name) => [name, 'x'])))).toEqual([])
+    expect(findMisspeltSettings({ METRIC_TOKEN: {} })).toEqual([])
   })
 })
 
@@ -76,10 +76,10 @@ describe('in production', async () => {
   const { api, admin } = await world()
 
   it('the first to register is no administrator, unless the settings say so', () => {
-    expect(readConfig(good).FIRST_USER_IS_ADMIN).toBe(true)
-    expect(readConfig(production).FIRST_USER_IS_ADMIN).toBe(false)
-    expect(readConfig({ ...production, FIRST_USER_IS_ADMIN: 'true' }).FIRST_USER_IS_ADMIN).toBe(true)
-    expect(readConfig({ ...good, FIRST_USER_IS_ADMIN: 'false' }).FIRST_USER_IS_ADMIN).toBe(false)
+    expect(parseConfig(good).FIRST_USER_IS_ADMIN).toBe(true)
+    expect(parseConfig(production).FIRST_USER_IS_ADMIN).toBe(false)
+    expect(parseConfig({ ...production, FIRST_USER_IS_ADMIN: 'true' }).FIRST_USER_IS_ADMIN).toBe(true)
+    expect(parseConfig({ ...good, FIRST_USER_IS_ADMIN: 'false' }).FIRST_USER_IS_ADMIN).toBe(false)
   })
 
   it('figures are for who has the METRICS_TOKEN, and there are none without one', async () => {

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import S3rver from 's3rver'
 import { afterAll, describe, expect, it } from 'vitest'
-import { folderFiles } from '../src/reports/files.folder.ts'
-import { s3Files } from '../src/reports/files.s3.ts'
-import type { ListedFiles } from '../src/reports/files.ts'
+import { createFolderFileStore } from '../src/reports/files.folder.ts'
+import { createS3FileStore } from '../src/reports/files.s3.ts'
+import type { ListableFileStore } from '../src/reports/files.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'hospital-files-'))
 const server = new S3rver({
@@ -24,7 +24,7 @@ afterAll(async () => {
 })
 
 const access = { bucket: 'reports', region: 'eu-central-1', accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' }
-const s3 = s3Files({ ...access, endpoint: `http://127.0.0.1:${port}/` })
+const s3 = createS3FileStore({ ...access, endpoint: `http://127.0.0.1:${port}/` })
 
 /** `size` bytes that differ from place to place, in uneven chunks. */
 const content = (size: number) =>
@@ -48,14 +48,14 @@ const read = async (stream: ReadableStream<Uint8Array> | undefined) =>
       ),
     ).arrayBuffer(),
   )
-const keys = async (files: ListedFiles) => {
+const keys = async (files: ListableFileStore) => {
   const found: string[] = []
   for await (const { key } of files.list()) found.push(key)
   return found
 }
 
-describe.each<[string, ListedFiles]>([
-  ['a folder', await folderFiles(join(folder, 'files'))],
+describe.each<[string, ListableFileStore]>([
+  ['a folder', await createFolderFileStore(join(folder, 'files'))],
   ['an S3 store', s3],
 ])('%s', (_, files) => {
   it.each([0, 1, 100_000, 5 * 2 ** 20, 5 * 2 ** 20 + 1, 12_345_678])('keeps %i bytes as they are', async (size) => {
@@ -89,7 +89,7 @@ describe.each<[string, ListedFiles]>([
 })
 
 it('a folder is left as it was by a file that breaks off', async () => {
-  const files = await folderFiles(join(folder, 'other'))
+  const files = await createFolderFileStore(join(folder, 'other'))
   await files.put('kept', chunks(content(10)))
   await expect(files.put('broken', broken(content(10)))).rejects.toThrow('cut')
   expect(await readdir(join(folder, 'other'))).toEqual(['kept'])
@@ -97,13 +97,13 @@ it('a folder is left as it was by a file that breaks off', async () => {
 
 describe('an S3 store that', () => {
   it('cannot be reached is a 503', async () => {
-    const files = s3Files({ ...access, endpoint: 'http://127.0.0.1:9' })
+    const files = createS3FileStore({ ...access, endpoint: 'http://127.0.0.1:9' })
     await expect(files.put('x', chunks(content(10)))).rejects.toMatchObject({ name: 'Problem', status: 503 })
     await expect(files.get('x')).rejects.toMatchObject({ name: 'Problem', status: 503 })
   })
 
   it('refuses is a fault of ours, which tells no secret', async () => {
-    const files = s3Files({ ...access, bucket: 'absent', endpoint: `http://127.0.0.1:${port}` })
+    const files = createS3FileStore({ ...access, bucket: 'absent', endpoint: `http://127.0.0.1:${port}` })
     await expect(files.put('x', chunks(content(10)))).rejects.toThrow('S3 answered 404 NoSuchBucket to PUT')
   })
 
@@ -121,13 +121,16 @@ describe('an S3 store that', () => {
     }).listen(0, '127.0.0.1')
     await once(paged, 'listening')
     const address = paged.address()
-    const files = s3Files({ ...access, endpoint: `http://127.0.0.1:${typeof address === 'object' && address?.port}` })
+    const files = createS3FileStore({
+      ...access,
+      endpoint: `http://127.0.0.1:${typeof address === 'object' && address?.port}`,
+    })
     expect(await keys(files)).toEqual(made)
     paged.close()
   })
 
   it('does not know the key is a fault of ours', async () => {
-    const files = s3Files({ ...access, accessKeyId: 'unknown', endpoint: `http://127.0.0.1:${port}` })
+    const files = createS3FileStore({ ...access, accessKeyId: 'unknown', endpoint: `http://127.0.0.1:${port}` })
     await expect(files.put(crypto.randomUUID(), chunks(content(10)))).rejects.toThrow(
       'S3 answered 403 InvalidAccessKeyId to PUT',
     )

@@ -468,7 +468,7 @@ describe('whatever is sent', () => {
     const created = await admin.post('/api/patients', patient())
     expect(created.status).toBe(201)
     expect((await admin.get(`/api/patients/${created.id}`)).body).toEqual(created.body)
-    await api.env.audit.flush()
+    await api.env.auditWriter.flush()
     const trail = await admin.get(`/api/audit?patientId=${created.id}`)
     expect(trail.each('action')).toContain('patient.create')
     expect(api.logged.filter((line) => /"level":"error"/.test(line))).toEqual([])

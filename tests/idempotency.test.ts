@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { appointments } from '../src/appointments/schema.ts'
 import { users } from '../src/auth/schema.ts'
 import { doctors } from '../src/doctors/schema.ts'
-import { keptAnswers } from '../src/idempotency/schema.ts'
+import { idempotencyRecords } from '../src/idempotency/schema.ts'
 import { mappings } from '../src/mappings/schema.ts'
 import { patients } from '../src/patients/schema.ts'
 import { reports } from '../src/reports/schema.ts'
@@ -138,7 +138,7 @@ describe.each(names)('a key with a create of %s', (name) => {
     const first = await admin.post(path, body, headers)
     const age = (by: string) =>
       api.db.execute(
-        sql`update ${keptAnswers} set created_at = created_at - ${by}::interval where resource_id = ${first.id}`,
+        sql`update ${idempotencyRecords} set created_at = created_at - ${by}::interval where resource_id = ${first.id}`,
       )
     await age('23 hours 59 minutes')
     expectSame(await admin.post(path, body, headers), first)
@@ -288,7 +288,7 @@ describe('a replay', () => {
       const send = (id: string) => admin.post(path, body, { ...keyed(key), 'X-Request-Id': id })
       const first = await send(`first-${key}`)
       await send(`again-${key}`)
-      await api.env.audit.flush()
+      await api.env.auditWriter.flush()
       const left = async (id: string) =>
         (await admin.get('/api/audit?limit=50')).list().filter((row) => Object(row).requestId === `${id}-${key}`)
       const common = { resource, resourceId: first.id, userId: admin.id, role: 'admin', status: 201 }
@@ -322,12 +322,12 @@ describe('an upload with a key', () => {
 
 describe('what is kept', () => {
   it('is nothing of a create without a key', async () => {
-    const before = await api.db.$count(keptAnswers)
+    const before = await api.db.$count(idempotencyRecords)
     for (const name of names) {
       const { path, body } = await creates[name].request()
       expect((await admin.post(path, body)).status).toBe(201)
     }
-    expect(await api.db.$count(keptAnswers)).toBe(before)
+    expect(await api.db.$count(idempotencyRecords)).toBe(before)
   })
 
   it('tells no password, nor what one could be tried against', async () => {
@@ -347,16 +347,16 @@ describe('what is kept', () => {
   })
 
   it('is forgotten after a day, twenty at a time, by creates with a key', async () => {
-    await api.db.execute(sql`update ${keptAnswers} set created_at = now()`)
-    await api.db.execute(sql`insert into ${keptAnswers} (user_id, method, path, key, request_hash, resource_id, body, etag, created_at)
+    await api.db.execute(sql`update ${idempotencyRecords} set created_at = now()`)
+    await api.db.execute(sql`insert into ${idempotencyRecords} (user_id, method, path, key, request_hash, resource_id, body, etag, created_at)
       select ${admin.id}, 'POST', '/api/patients', 'old' || n, '', gen_random_uuid(), '{}', '1', now() - interval '24 hours'
       from generate_series(1, 30) as n`)
-    const old = () => api.db.$count(keptAnswers, sql`key like 'old%'`)
-    const young = await api.db.$count(keptAnswers, sql`key not like 'old%'`)
+    const old = () => api.db.$count(idempotencyRecords, sql`key like 'old%'`)
+    const young = await api.db.$count(idempotencyRecords, sql`key not like 'old%'`)
     await admin.post('/api/patients', patient(), keyed(newKey()))
     expect(await old()).toBe(10)
     await admin.post('/api/patients', patient(), keyed(newKey()))
     expect(await old()).toBe(0)
-    expect(await api.db.$count(keptAnswers)).toBe(young + 2)
+    expect(await api.db.$count(idempotencyRecords)).toBe(young + 2)
   })
 })

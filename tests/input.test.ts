@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { app } from '../src/app.ts'
-import { pastDay } from '../src/http/fields.ts'
+import { pastDateField } from '../src/http/fields.ts'
 import { Answer, doctor, type Options, type Person, password, patient, world } from './support/api.ts'
 import { expectProblem, expectWellFormed } from './wellformed.ts'
 
@@ -989,7 +989,7 @@ describe('the header', () => {
   ])('%s may be anything: %#', async (name, value) => {
     expect((await admin.post('/api/patients', patient(), { [name]: value })).status).toBe(201)
     expectProblem(await admin.get(`/api/patients/${unknownId}`, { [name]: value }), 404)
-    await api.env.audit.flush()
+    await api.env.auditWriter.flush()
     expect(api.logged.filter((line) => line.includes('audit entries could not'))).toEqual([])
   })
 })
@@ -1020,7 +1020,7 @@ describe('every answer', () => {
     expect(answer.headers.get('Cache-Control')).toBe('no-store')
     expect(answer.headers.get('Content-Security-Policy')).toContain("frame-ancestors 'none'")
     expect(answer.headers.get('Strict-Transport-Security')).toBeNull()
-    const overHttps = await api.send(method, path, body, { ...options, env: { secure: true } })
+    const overHttps = await api.send(method, path, body, { ...options, env: { isHttps: true } })
     expect(overHttps.headers.get('Strict-Transport-Security')).toMatch(/^max-age=\d{7,}/)
     expect(overHttps.headers.get('X-Powered-By')).toBeNull()
   })
@@ -1204,8 +1204,8 @@ describe('a day of birth in the future', () => {
     ['2026-12-31T23:00:00.000Z', '2027-01-01', '2027-01-02'],
   ])('at %s is one after %s, when it is that day somewhere on Earth', (now, latest, future) => {
     vi.useFakeTimers({ now: new Date(now), toFake: ['Date'] })
-    expect(pastDay.safeParse(latest).success).toBe(true)
-    expect(pastDay.safeParse(future).error?.issues).toMatchObject([{ message: 'must not be in the future' }])
+    expect(pastDateField.safeParse(latest).success).toBe(true)
+    expect(pastDateField.safeParse(future).error?.issues).toMatchObject([{ message: 'must not be in the future' }])
   })
 })
 

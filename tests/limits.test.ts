@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { sql } from 'drizzle-orm'
 import { afterAll, describe, expect, it } from 'vitest'
-import { beyondLimit } from '../src/access/limits.ts'
+import { limitExceededProblem } from '../src/access/limits.ts'
 import { type Answer, Api, doctor, type Person, password, patient, world } from './support/api.ts'
 
 const { api, url, admin } = await world({
@@ -227,7 +227,7 @@ it.each([
   [7200, '2 hours'],
   [86_400, '24 hours'],
 ])('a refusal for %i s says to try again in %s', (seconds, words) => {
-  const { details } = beyondLimit(api.env.config, 'UPLOADS_PER_ACCOUNT_DAY', seconds)
+  const { details } = limitExceededProblem(api.env.config, 'UPLOADS_PER_ACCOUNT_DAY', seconds)
   expect(details.detail).toMatch(new RegExp(`\\. Try again in ${words}\\.$`))
   expect(details.headers).toEqual({ 'Retry-After': `${seconds}` })
 })

@@ -1,11 +1,11 @@
 import { Writable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { readConfig } from '../src/config.ts'
-import { close, connect } from '../src/db/client.ts'
-import { linesTo, nodeLog } from '../src/http/log.node.ts'
-import { prettyLog } from '../src/http/log.pretty.node.ts'
-import { jsonLog } from '../src/http/log.ts'
+import { parseConfig } from '../src/config.ts'
+import { closeDatabase, connectDatabase } from '../src/db/client.ts'
+import { createLineWriter, createNodeLogger } from '../src/http/log.node.ts'
+import { createPrettyLogger } from '../src/http/log.pretty.node.ts'
+import { createJsonLogger } from '../src/http/log.ts'
 import { type Answer, secret, world } from './support/api.ts'
 import { ownFolder, Program, send, startNode, until } from './support/program.ts'
 
@@ -64,7 +64,7 @@ describe('an error', () => {
     const assets = async () => {
       throw new Error('it broke', { cause: new TypeError('the reason') })
     }
-    const options = { env: { assets }, headers: { traceparent } }
+    const options = { env: { docsAssets: assets }, headers: { traceparent } }
     const answer = await api.send('GET', '/docs/swagger-ui.css', undefined, options)
     expect([answer.status, answer.at('instance')]).toEqual([500, answer.headers.get('X-Request-Id')])
     expect(answer.text).not.toMatch(/it broke|the reason|log\.test/)
@@ -77,9 +77,9 @@ describe('an error', () => {
   })
 
   it('of a database that is away names what went wrong and not the statement', async () => {
-    const db = connect('postgres://hospital:a-database-password@127.0.0.1:1/none', { max: 1 })
+    const db = connectDatabase('postgres://hospital:a-database-password@127.0.0.1:1/none', { maxConnections: 1 })
     const answer = await api.send('GET', '/readyz', undefined, { env: { db } })
-    await close(db)
+    await closeDatabase(db)
     expect(answer.status).toBe(503)
     const lines = linesOf(answer)
     expect(lines[0]).toMatchObject({ level: 'error', err: { stack: expect.stringMatching(/^ +at /) } })
@@ -111,7 +111,7 @@ function sink({ slow = false } = {}) {
 describe('lines', () => {
   it('of one turn go out with one write, whole and in order', async () => {
     const { stream, writes } = sink()
-    const { write } = linesTo(stream)
+    const { write } = createLineWriter(stream)
     for (const line of ['a', 'b', 'c']) write(line)
     expect(writes).toEqual([])
     await setImmediate()
@@ -122,20 +122,20 @@ describe('lines', () => {
 
   it('are all handed over when it is waited for', async () => {
     const { stream, writes } = sink()
-    const { write, flushed } = linesTo(stream)
+    const { write, flushAndWait } = createLineWriter(stream)
     write('a')
-    await flushed()
+    await flushAndWait()
     expect(writes.join('')).toBe('a\n')
   })
 
   it('are waited for where the reader is slow', async () => {
     const { stream, writes, read } = sink({ slow: true })
-    const { write, flushed } = linesTo(stream)
+    const { write, flushAndWait } = createLineWriter(stream)
     write('a')
     await setImmediate()
     write('b')
     let done = false
-    const flushing = flushed().then(() => {
+    const flushing = flushAndWait().then(() => {
       done = true
     })
     await setImmediate()
@@ -150,15 +150,15 @@ describe('lines', () => {
 
   it('are not waited for for ever', async () => {
     const { stream } = sink({ slow: true })
-    const { write, flushed } = linesTo(stream)
+    const { write, flushAndWait } = createLineWriter(stream)
     write('a')
-    await flushed()
+    await flushAndWait()
     expect(stream.writableLength).toBeGreaterThan(0)
   })
 
   it('are dropped where nobody reads, and how many is said', async () => {
     const { stream, writes, read } = sink({ slow: true })
-    const { write } = linesTo(stream)
+    const { write } = createLineWriter(stream)
     const mebibyte = 'x'.repeat(1024 * 1024)
     for (let count = 0; count < 20; count += 1) {
       write(mebibyte)
@@ -184,7 +184,7 @@ describe('levels', () => {
     ['silent', []],
   ] as const)('%s', (level, expected) => {
     const lines: string[] = []
-    const log = jsonLog(level, (line) => lines.push(line))
+    const log = createJsonLogger(level, (line) => lines.push(line))
     for (const name of ['debug', 'info', 'warn', 'error'] as const) log[name]({ msg: name })
     expect(lines.map((line) => JSON.parse(line).level)).toEqual(expected)
   })
@@ -192,7 +192,7 @@ describe('levels', () => {
 
 describe('in a terminal', () => {
   const lines: string[] = []
-  const log = prettyLog('info', (line) => lines.push(line), { pid: 7 })
+  const log = createPrettyLogger('info', (line) => lines.push(line), { pid: 7 })
 
   it('a request reads as a sentence', () => {
     log.info({ requestId: 'r1', method: 'GET', route: '/api/patients/:id', status: 200, ms: 1.2, userId: undefined })
@@ -216,10 +216,10 @@ describe('in a terminal', () => {
   it('is chosen by who looks, and by LOG_FORMAT first', async () => {
     const first = async (isTTY: boolean, settings: Record<string, string>) => {
       const { stream, writes } = sink()
-      const config = readConfig({ JWT_SECRET: secret, DATABASE_URL: url, ...settings })
-      const { log, flushed } = nodeLog(config, Object.assign(stream, { isTTY }))
-      log.info({ msg: 'hello' })
-      await flushed()
+      const config = parseConfig({ JWT_SECRET: secret, DATABASE_URL: url, ...settings })
+      const { logger, flushAndWait } = createNodeLogger(config, Object.assign(stream, { isTTY }))
+      logger.info({ msg: 'hello' })
+      await flushAndWait()
       return writes[0]?.startsWith('{') ? 'json' : 'pretty'
     }
     expect(await first(true, {})).toBe('pretty')
@@ -246,10 +246,10 @@ describe('npm start', () => {
 
   it('has written every line also where the process is ended at once', async () => {
     const code = `
-      import { readConfig } from './src/config.ts'
-      import { nodeLog } from './src/http/log.node.ts'
-      const config = readConfig({ JWT_SECRET: '${secret}' })
-      nodeLog(config, process.stdout).log.info({ msg: 'the last' })
+      import { parseConfig } from './src/config.ts'
+      import { createNodeLogger } from './src/http/log.node.ts'
+      const config = parseConfig({ JWT_SECRET: '${secret}' })
+      createNodeLogger(config, process.stdout).logger.info({ msg: 'the last' })
       process.exit(3)`
     const program = new Program('--input-type=module', {}, ['--eval', code])
     expect(await program.exit()).toBe(3)

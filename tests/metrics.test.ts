@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import manifest from '../package.json' with { type: 'json' }
-import { close, connect } from '../src/db/client.ts'
-import { nodeMetrics } from '../src/operation/metrics.node.ts'
+import { closeDatabase, connectDatabase } from '../src/db/client.ts'
+import { createNodeMetrics } from '../src/operation/metrics.node.ts'
 import { noMetrics } from '../src/operation/metrics.ts'
-import type { Levels } from '../src/operation/prometheus.node.ts'
-import { readinessOf } from '../src/operation/readiness.ts'
+import type { GaugeSources } from '../src/operation/prometheus.node.ts'
+import { createReadinessCheck } from '../src/operation/readiness.ts'
 import { doctor, password, patience, world } from './support/api.ts'
 import { sample } from './support/metrics.ts'
 import { statementsOf } from './support/statements.ts'
@@ -13,8 +13,8 @@ import { statementsOf } from './support/statements.ts'
 const { api, admin } = await world()
 
 /** The figures of a process of which nothing is known. */
-const metricsOf = (levels: Partial<Levels> = {}) =>
-  nodeMetrics({
+const metricsOf = (levels: Partial<GaugeSources> = {}) =>
+  createNodeMetrics({
     auditBacklog: () => 0,
     auditLost: () => 0,
     passwordsWaiting: () => 0,
@@ -52,7 +52,7 @@ describe('the figures', () => {
 
   it('sort durations into buckets that hold the shorter ones too', async () => {
     const metrics = metricsOf()
-    for (const seconds of [0.001, 0.005, 0.2, 60]) metrics.answered('GET', '/', 200, seconds)
+    for (const seconds of [0.001, 0.005, 0.2, 60]) metrics.recordRequest('GET', '/', 200, seconds)
     const text = (await metrics.exposition?.()) ?? ''
     const labels = 'method="GET",route="/",status="200"'
     const bucket = (le: string) => sample(text, `http_request_duration_seconds_bucket{le="${le}",${labels}}`)
@@ -71,11 +71,11 @@ describe('the figures', () => {
   })
 
   it('tell what of the trail is still to be written', async () => {
-    await api.env.audit.flush()
+    await api.env.auditWriter.flush()
     expect(sample(await scrape(), 'audit_backlog_entries')).toBe(0)
     await admin.get('/api/patients')
     expect(sample(await scrape(), 'audit_backlog_entries')).toBe(1)
-    await api.env.audit.flush()
+    await api.env.auditWriter.flush()
     expect(sample(await scrape(), 'audit_backlog_entries')).toBe(0)
   })
 
@@ -83,32 +83,37 @@ describe('the figures', () => {
     const lost = async () => sample(await scrape(), 'audit_entries_lost_total')
     const before = await lost()
     const entry = { action: 'patient.read', resource: 'patient', status: 200, role: null, ip: '', userAgent: null }
-    for (const userId of ['no uuid', null]) api.env.audit.add({ ...entry, requestId: crypto.randomUUID(), userId })
-    await api.env.audit.flush()
+    for (const userId of ['no uuid', null])
+      api.env.auditWriter.enqueue({ ...entry, requestId: crypto.randomUUID(), userId })
+    await api.env.auditWriter.flush()
     expect((await lost()) - before).toBe(1)
   })
 
   it('count faults of ours from nought', async () => {
-    const { answered, exposition } = metricsOf()
+    const { recordRequest, exposition } = metricsOf()
     const errors = async () => sample((await exposition?.()) ?? '', 'http_server_errors_total')
     expect(await errors()).toBe(0)
-    for (const status of [200, 404, 499, 500, 503, 503]) answered('GET', `/${status % 2}`, status, 0.1)
+    for (const status of [200, 404, 499, 500, 503, 503]) recordRequest('GET', `/${status % 2}`, status, 0.1)
     expect(await errors()).toBe(3)
   })
 
   it('tell whether requests can be sent here, with at most one question to the database in five seconds', async () => {
     expect(sample(await scrape(), 'service_ready')).toBe(1)
-    const away = connect('postgres://nobody@127.0.0.1:1/none', { max: 1, timeout: 500 })
-    const text = (await metricsOf({ ready: readinessOf(away) }).exposition?.()) ?? ''
+    const away = connectDatabase('postgres://nobody@127.0.0.1:1/none', { maxConnections: 1, statementTimeoutMs: 500 })
+    const text = (await metricsOf({ ready: createReadinessCheck(away) }).exposition?.()) ?? ''
     expect(sample(text, 'service_ready')).toBe(0)
-    await close(away)
+    await closeDatabase(away)
 
-    const db = connect(api.env.config.DATABASE_URL ?? '', { max: 1, timeout: patience, wait: patience })
-    const isReady = readinessOf(db)
+    const db = connectDatabase(api.env.config.DATABASE_URL ?? '', {
+      maxConnections: 1,
+      statementTimeoutMs: patience,
+      maxWaitMs: patience,
+    })
+    const isReady = createReadinessCheck(db)
     const { result, sent } = await statementsOf(db, () => Promise.all([isReady(), isReady(), isReady()]))
     expect(result).toEqual([true, true, true])
     expect(sent).toHaveLength(1)
-    await close(db)
+    await closeDatabase(db)
   })
 
   it('tell of what version and commit the code is, and since when it runs', async () => {
@@ -136,8 +141,8 @@ describe('the figures', () => {
   })
 
   it('tell how many passwords wait', async () => {
-    const { passwords } = api.env
-    const hashes = Array.from({ length: 6 }, () => passwords.hash(password))
+    const { passwordHasher } = api.env
+    const hashes = Array.from({ length: 6 }, () => passwordHasher.hash(password))
     const waiting = sample(await scrape(), 'password_hashes_waiting')
     await Promise.all(hashes)
     expect(waiting).toBeGreaterThan(0)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { app } from '../src/app.ts'
-import { examples } from '../src/openapi/examples.ts'
+import { schemaExamples } from '../src/openapi/examples.ts'
 import { world } from './support/api.ts'
 import { at, document, keysOf } from './support/documented.ts'
 
@@ -44,7 +44,7 @@ describe('the OpenAPI document', () => {
 
   it('has an example of each schema, and of nothing that is none', () => {
     const schemas = keysOf(document.components.schemas).filter((name) => name !== 'Problem')
-    expect(Object.keys(examples).toSorted()).toEqual(schemas.toSorted())
+    expect(Object.keys(schemaExamples).toSorted()).toEqual(schemas.toSorted())
   })
 
   it('says what signing in, scope, versions and faults come to', () => {

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it, vi } from 'vitest'
-import { rateLimits } from '../src/access/rate-limits.ts'
+import { createRateLimiters } from '../src/access/rate-limits.ts'
 import { Api, type Options, type Person, patient, world } from './support/api.ts'
 
 const settings = { REQUESTS_PER_ACCOUNT_MIN: '4', REQUESTS_PER_ADDRESS_MIN: '3' }
@@ -20,7 +20,7 @@ async function statuses(times: number, path: string, options: Options, on = api,
   for (let i = 0; i < times; i += 1) found.push((await on.send(method, path, undefined, options)).status)
   return found
 }
-const from = (address: string) => ({ env: { address } })
+const from = (address: string) => ({ env: { clientAddress: address } })
 const as = ({ access }: Person, address = nowhere()) => ({ token: access, ...from(address) })
 /** Acts on a clock that stands still, and is set on by so many ms. */
 async function onClock(act: (setOn: (ms: number) => void) => Promise<void>) {
@@ -80,7 +80,7 @@ describe('requests of one account', () => {
     const person = await api.register('Pat')
     await statuses(4, '/api/patients', as(person))
     const refused = await person.get('/api/patients')
-    await api.env.audit.flush()
+    await api.env.auditWriter.flush()
     const trail = await unlimited.send('GET', `/api/audit?userId=${person.id}`, undefined, { token: admin.access })
     expect(trail.each('action').filter((action) => action === 'patient.list')).toHaveLength(4)
     expect(refused.status).toBe(429)
@@ -174,7 +174,7 @@ describe('requests of one address without a valid token', () => {
   })
 
   it('from ever new addresses take no more and more memory', async () => {
-    const limiter = api.env.rateLimits.REQUESTS_PER_ADDRESS_MIN
+    const limiter = api.env.rateLimiters.REQUESTS_PER_ADDRESS_MIN
     for (let i = 0; i < 3; i += 1) limiter('the first')
     expect(limiter('the first')).toBeGreaterThan(0)
     // Of the one that was asked last so long ago nothing is kept any more.
@@ -194,7 +194,10 @@ describe('requests where Cloudflare’s binding counts too', () => {
         return limit()
       },
     }
-    const env = { rateLimits: rateLimits(on, { account: binding, address: binding }), address: '2001:db8:9:9::1' }
+    const env = {
+      rateLimiters: createRateLimiters(on, { account: binding, clientAddress: binding }),
+      clientAddress: '2001:db8:9:9::1',
+    }
     const { access: token } = await person
     const sent = [
       await byDefault.send('GET', '/api/doctors', undefined, { token, env }),

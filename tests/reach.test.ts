@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { seesPatient } from '../src/access/patient.ts'
-import type { Reach } from '../src/access/permissions.ts'
+import { getPatientAccess } from '../src/access/patient.ts'
+import type { RowScope } from '../src/access/permissions.ts'
 import { doctor, patient, world } from './support/api.ts'
 
 const { api, admin } = await world()
@@ -18,27 +18,27 @@ await admin.post('/api/mappings', { patientId, doctorId })
 const people = { adds, is, treats, stranger }
 
 /** Whom each reach permits, of those who see the patient. Also the pairs of role and reach that no permission has today. */
-const permitted: [Reach, (keyof typeof people)[]][] = [
-  ['seen', ['adds', 'is', 'treats']],
-  ['added', ['adds']],
-  ['addedOrIs', ['adds', 'is']],
+const permitted: [RowScope, (keyof typeof people)[]][] = [
+  ['visible', ['adds', 'is', 'treats']],
+  ['createdByCaller', ['adds']],
+  ['createdByOrSelf', ['adds', 'is']],
 ]
 
-describe.each(permitted)('what reaches %s', (reach, who) => {
+describe.each(permitted)('what reaches %s', (scope, who) => {
   it.each(Object.entries(people))(`permits nobody but ${who.join(', ')}: %s`, async (name, { id }) => {
     const { ip, userAgent, requestId } = { ip: '', userAgent: null, requestId: '' }
     const caller = {
-      id,
+      userId: id,
       role: 'doctor',
-      session: id,
-      reach,
+      sessionId: id,
+      scope,
       action: '',
-      match: null,
+      ifMatch: null,
       ip,
       userAgent,
       requestId,
     } as const
-    const expected = who.some((one) => one === name) ? 'permitted' : name === 'stranger' ? 'unseen' : 'seen'
-    expect(await seesPatient(api.db, caller, patientId)).toBe(expected)
+    const expected = who.some((one) => one === name) ? 'inScope' : name === 'stranger' ? 'notFound' : 'outOfScope'
+    expect(await getPatientAccess(api.db, caller, patientId)).toBe(expected)
   })
 })

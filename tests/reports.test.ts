@@ -6,9 +6,9 @@ import { sql } from 'drizzle-orm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { app } from '../src/app.ts'
-import { folderFiles } from '../src/reports/files.folder.ts'
-import { FileStoreProblem, type Files, watchFiles } from '../src/reports/files.ts'
-import { strayFiles } from '../src/reports/sweep.ts'
+import { createFolderFileStore } from '../src/reports/files.folder.ts'
+import { type FileStore, FileStoreProblem, withFailureListener } from '../src/reports/files.ts'
+import { findStrayFiles } from '../src/reports/sweep.ts'
 import { type Answer, doctor, type Options, type Person, patient, world } from './support/api.ts'
 import { expectProblem } from './wellformed.ts'
 
@@ -264,10 +264,10 @@ describe('an upload', () => {
   })
 
   it('that cannot be kept, or gets no row, leaves nothing', async () => {
-    const broken: Files = { ...api.env.files, put: async () => Promise.reject(new Error('disk full')) }
+    const broken: FileStore = { ...api.env.fileStore, put: async () => Promise.reject(new Error('disk full')) }
     const send = (env = {}) =>
       api.send('POST', `/api/patients/${somebody}/reports`, good(), { token: admin.access, env })
-    expect((await leavesNothing(() => send({ files: broken }))).status).toBe(500)
+    expect((await leavesNothing(() => send({ fileStore: broken }))).status).toBe(500)
     await api.db.execute(sql`alter table audit add constraint broken check (action <> 'report.create') not valid`)
     const refused = await leavesNothing(() => send())
     await api.db.execute(sql`alter table audit drop constraint broken`)
@@ -396,20 +396,20 @@ describe('a download', async () => {
   })
 
   it('can be asked about with HEAD, which opens nothing', async () => {
-    const closed: Files = { ...api.env.files, get: () => Promise.reject(new Error('opened')) }
+    const closed: FileStore = { ...api.env.fileStore, get: () => Promise.reject(new Error('opened')) }
     const head = await api.send('HEAD', `/api/reports/${id}/content`, undefined, {
       token: admin.access,
       headers: { Range: 'bytes=1-2' },
-      env: { files: closed },
+      env: { fileStore: closed },
     })
     expect([head.status, head.text, head.headers.get('Content-Length')]).toEqual([200, '', '10'])
   })
 
   it('is a 500 that shows nothing where its file is lost', async () => {
-    const lost: Files = { ...api.env.files, get: async () => undefined }
+    const lost: FileStore = { ...api.env.fileStore, get: async () => undefined }
     const answer = await api.send('GET', `/api/reports/${id}/content`, undefined, {
       token: admin.access,
-      env: { files: lost },
+      env: { fileStore: lost },
     })
     expectProblemOfOurs(answer.status, answer.headers)
   })
@@ -465,12 +465,12 @@ describe('reports of a patient', () => {
 
   it('are deleted also where the file cannot be removed, which the sweep then does', async () => {
     const { id } = await upload(good())
-    const stuck: Files = { ...api.env.files, delete: () => Promise.reject(new Error('no')) }
-    const env = { files: stuck }
+    const stuck: FileStore = { ...api.env.fileStore, delete: () => Promise.reject(new Error('no')) }
+    const env = { fileStore: stuck }
     expect((await api.send('DELETE', `/api/reports/${id}`, undefined, { token: admin.access, env })).status).toBe(204)
     expectProblem(await admin.get(`/api/reports/${id}`), 404)
     expect(await kept()).toContain(id)
-    await api.env.files.delete(id)
+    await api.env.fileStore.delete(id)
   })
 })
 
@@ -483,7 +483,7 @@ it('leaves one row of the trail for everything that is done with a report', asyn
   await download(id, { headers: { Range: 'bytes=0-1' } })
   await download(id, {}, 'HEAD')
   await admin.delete(`/api/reports/${id}`)
-  await api.env.audit.flush()
+  await api.env.auditWriter.flush()
   const trail = await admin.get(`/api/patients/${patientId}/audit`)
   const rows = trail.list().map((row) => Object(row))
   expect(
@@ -514,11 +514,11 @@ it('the sweep finds what a crash left, and nothing that is young, known or not o
   await utimes(join(api.folder, id), old, old)
   const stray = [await left(crypto.randomUUID(), old), await left(`${crypto.randomUUID()}.part`, old)]
   const others = [await left(crypto.randomUUID(), new Date()), await left('notes.txt', old)]
-  const files = await folderFiles(api.folder)
-  const found = await strayFiles(api.db, files)
+  const files = await createFolderFileStore(api.folder)
+  const found = await findStrayFiles(api.db, files)
   expect([found.stray.toSorted(), found.young]).toEqual([stray.toSorted(), 1])
   for (const key of stray) await files.delete(key)
-  expect((await strayFiles(api.db, files)).stray).toEqual([])
+  expect((await findStrayFiles(api.db, files)).stray).toEqual([])
   for (const name of others) await files.delete(name)
 })
 
@@ -530,7 +530,7 @@ describe('where files cannot be kept', () => {
 
   it('an upload is a 503 and a download too, until the folder is back', async () => {
     const created = await upload(good())
-    const files = await folderFiles(api.folder)
+    const files = await createFolderFileStore(api.folder)
     await rename(api.folder, `${api.folder}.away`)
     expect(await files.findFault()).toContain(api.folder)
     const answer = await upload(good())
@@ -546,21 +546,22 @@ describe('where files cannot be kept', () => {
   })
 
   it('an upload is a 507 where the disk is full, and leaves nothing', async () => {
-    const { files } = api.env
+    const { fileStore } = api.env
     // What the system says of a disk without room, in the midst of a file.
     async function* cut() {
       yield pdf
       throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC', syscall: 'write' })
     }
-    const full: Files = { ...files, put: (key) => files.put(key, cut()) }
+    const full: FileStore = { ...fileStore, put: (key) => fileStore.put(key, cut()) }
     const token = admin.access
-    const send = () => api.send('POST', `/api/patients/${somebody}/reports`, good(), { token, env: { files: full } })
+    const send = () =>
+      api.send('POST', `/api/patients/${somebody}/reports`, good(), { token, env: { fileStore: full } })
     refused(await leavesNothing(send), 507, 'insufficient-storage')
   })
 
   it('each failure is counted, and a fault of the caller is none', async () => {
     let failures = 0
-    const files = watchFiles(await folderFiles(`${api.folder}.other`), () => {
+    const files = withFailureListener(await createFolderFileStore(`${api.folder}.other`), () => {
       failures += 1
     })
     await rm(`${api.folder}.other`, { recursive: true })
@@ -572,7 +573,7 @@ describe('where files cannot be kept', () => {
       yield pdf
       throw new Error('the client has left')
     }
-    await expect(api.env.files.put(absent, broken())).rejects.toThrow('the client has left')
+    await expect(api.env.fileStore.put(absent, broken())).rejects.toThrow('the client has left')
     expect(failures).toBe(1)
   })
 })

@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { createServer, request } from 'node:http'
 import { expect, it } from 'vitest'
-import { senderBehind } from '../src/http/sender.ts'
+import { createTrustedProxyResolver } from '../src/http/sender.ts'
 
 /** Who a request over loopback is taken to be from, behind these proxies and with these headers. */
 async function senderOf(proxies: string[], headers: Record<string, string>): Promise<unknown> {
-  const seen = senderBehind(proxies)
+  const seen = createTrustedProxyResolver(proxies)
   const server = createServer((incoming, outgoing) => outgoing.end(JSON.stringify(seen(incoming))))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -20,30 +20,30 @@ async function senderOf(proxies: string[], headers: Record<string, string>): Pro
 }
 
 const spoofed = { 'X-Forwarded-For': '203.0.113.9', 'X-Forwarded-Proto': 'https' }
-const loopback = { address: '127.0.0.1', secure: false }
+const loopback = { clientAddress: '127.0.0.1', isHttps: false }
 
 it.each([
   ['nobody is trusted', [], spoofed, loopback],
   ['others are trusted', ['10.0.0.0/8'], spoofed, loopback],
-  ['the proxy is trusted', ['127.0.0.1'], spoofed, { address: '203.0.113.9', secure: true }],
-  ['a network of proxies is trusted', ['127.0.0.0/8', '::1'], spoofed, { address: '203.0.113.9', secure: true }],
+  ['the proxy is trusted', ['127.0.0.1'], spoofed, { clientAddress: '203.0.113.9', isHttps: true }],
+  ['a network of proxies is trusted', ['127.0.0.0/8', '::1'], spoofed, { clientAddress: '203.0.113.9', isHttps: true }],
   [
     'the client lies before the proxy',
     ['127.0.0.1'],
     { 'X-Forwarded-For': '192.0.2.66, 203.0.113.9' },
-    { address: '203.0.113.9', secure: false },
+    { clientAddress: '203.0.113.9', isHttps: false },
   ],
   [
     'there are two trusted proxies',
     ['127.0.0.1', '10.1.0.0/16'],
     { 'X-Forwarded-For': '203.0.113.9, 10.1.2.3' },
-    { address: '203.0.113.9', secure: false },
+    { clientAddress: '203.0.113.9', isHttps: false },
   ],
   [
     'the hop is IPv4 in IPv6',
     ['127.0.0.1'],
     { 'X-Forwarded-For': '::ffff:203.0.113.9' },
-    { address: '203.0.113.9', secure: false },
+    { clientAddress: '203.0.113.9', isHttps: false },
   ],
   ['the hop is no address', ['127.0.0.1'], { 'X-Forwarded-For': 'unknown' }, loopback],
   ['the proxy says nothing', ['127.0.0.1'], {}, loopback],

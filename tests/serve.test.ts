@@ -3,10 +3,10 @@ import { connect } from 'node:net'
 import { PGlite } from '@electric-sql/pglite'
 import postgres from 'postgres'
 import { afterAll, describe, expect, it } from 'vitest'
-import { serve } from '../src/db/serve.ts'
+import { servePglite } from '../src/db/serve.ts'
 
 const db = await PGlite.create()
-const server = await serve(db)
+const server = await servePglite(db)
 const client = () => postgres(server.url, { max: 1, fetch_types: false, onnotice: () => {} })
 
 afterAll(async () => {
@@ -82,7 +82,7 @@ describe('who may talk to the embedded database', () => {
     expect(await ask(server.url)).toEqual([{ one: 1 }])
     const { password } = new URL(server.url)
     expect(password.length).toBeGreaterThan(24)
-    const other = await serve(db)
+    const other = await servePglite(db)
     expect(new URL(other.url).password).not.toBe(password)
     await other.stop()
   })

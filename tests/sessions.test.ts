@@ -314,7 +314,7 @@ describe('ending sessions', () => {
       'POST',
       '/api/auth/login',
       { email: person.email, password },
-      { headers: { 'User-Agent': 'Phone/1.0' }, env: { address: '198.51.100.7' } },
+      { headers: { 'User-Agent': 'Phone/1.0' }, env: { clientAddress: '198.51.100.7' } },
     )
     const list = await person.get('/api/auth/sessions')
     expect(list.each('current')).toEqual([false, true])

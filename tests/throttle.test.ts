@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { describe, expect, it, vi } from 'vitest'
-import { limited, type PasswordHasher } from '../src/auth/passwords.ts'
+import { limitHasher, type PasswordHasher } from '../src/auth/passwords.ts'
 import { Api, password, world } from './support/api.ts'
 
 const settings = { LOGIN_FAILURES_PER_ACCOUNT: '3', LOGIN_FAILURES_PER_ADDRESS: '6', REGISTRATIONS_PER_ADDRESS: '4' }
@@ -12,7 +12,7 @@ const nowhere = () => {
   hosts += 1
   return `198.51.100.${hosts}`
 }
-const from = (address: string) => ({ env: { address } })
+const from = (address: string) => ({ env: { clientAddress: address } })
 const login = (email: string, word: string, address: string, on = api) =>
   on.send('POST', '/api/auth/login', { email, password: word }, from(address))
 const fail = async (times: number, email: string, address: () => string) => {
@@ -23,7 +23,7 @@ const fail = async (times: number, email: string, address: () => string) => {
 const register = async (address = nowhere()) => {
   const email = `${crypto.randomUUID()}@example.org`
   const answer = await api.send('POST', '/api/auth/register', { name: 'Someone', email, password }, from(address))
-  return { email, address, answer, access: answer.string('access'), refresh: answer.string('refresh') }
+  return { email, clientAddress: address, answer, access: answer.string('access'), refresh: answer.string('refresh') }
 }
 
 describe('failed sign-ins', () => {
@@ -49,9 +49,9 @@ describe('failed sign-ins', () => {
   })
 
   it('do not lock the owner out of where they have signed in before', async () => {
-    const { email, address } = await register()
+    const { email, clientAddress } = await register()
     expect(await fail(4, email, nowhere)).toEqual([401, 401, 401, 429])
-    expect((await login(email, password, address)).status).toBe(200)
+    expect((await login(email, password, clientAddress)).status).toBe(200)
   })
 
   it('are forgotten with the window', async () => {
@@ -62,11 +62,11 @@ describe('failed sign-ins', () => {
   })
 
   it('of the account are forgotten with a success', async () => {
-    const { email, address } = await register()
+    const { email, clientAddress } = await register()
     for (let round = 0; round < 3; round += 1) {
-      await fail(2, email, () => address)
+      await fail(2, email, () => clientAddress)
       await api.db.execute(sql`update throttle set count = 0 where count > 2`)
-      expect((await login(email, password, address)).status).toBe(200)
+      expect((await login(email, password, clientAddress)).status).toBe(200)
     }
   })
 
@@ -102,13 +102,13 @@ describe('failed sign-ins', () => {
 })
 
 it('throttles a wrong current password like a sign-in', async () => {
-  const { access, address } = await register()
+  const { access, clientAddress } = await register()
   const change = (currentPassword: string) =>
     api.send(
       'POST',
       '/api/auth/password',
       { currentPassword, newPassword: 'brand new password' },
-      { ...from(address), token: access },
+      { ...from(clientAddress), token: access },
     )
   const statuses: number[] = []
   for (let i = 0; i < 3; i += 1) statuses.push((await change('wrong password')).status)
@@ -154,43 +154,43 @@ it('throttles registrations by address', async () => {
 })
 
 it('keeps neither address nor e-mail in what it counts', async () => {
-  const { email, address } = await register()
-  await fail(1, email, () => address)
+  const { email, clientAddress } = await register()
+  await fail(1, email, () => clientAddress)
   const rows = await api.db.execute<{ key: string }>(sql`select key from throttle`)
   for (const { key } of rows) expect(key).toMatch(/^[\w-]{43}$/)
 })
 
 describe('what is right', () => {
   it('is not counted, however often and whatever is wrong beside it', async () => {
-    const { email, address } = await register()
+    const { email, clientAddress } = await register()
     const counts = () => api.db.execute(sql`select key, count from throttle order by key`)
-    await fail(2, email, () => address)
-    await login(email, password, address)
+    await fail(2, email, () => clientAddress)
+    await login(email, password, clientAddress)
     const before = await counts()
-    const answers = await Promise.all(Array.from({ length: 40 }, () => login(email, password, address)))
+    const answers = await Promise.all(Array.from({ length: 40 }, () => login(email, password, clientAddress)))
     expect(answers.filter(({ status }) => status !== 200)).toEqual([])
     expect(await counts()).toEqual(before)
   })
 
   it('is taken from a known address beside a stranger\u2019s guesses', async () => {
-    const { email, address } = await register()
+    const { email, clientAddress } = await register()
     const [guesses, own] = await Promise.all([
       Promise.all(Array.from({ length: 20 }, () => login(email, 'wrong password', nowhere()))),
-      Promise.all(Array.from({ length: 10 }, () => login(email, password, address))),
+      Promise.all(Array.from({ length: 10 }, () => login(email, password, clientAddress))),
     ])
     expect(guesses.filter(({ status }) => status === 401)).toHaveLength(3)
     expect(own.map(({ status }) => status)).toEqual(Array(10).fill(200))
   })
 
   it('is the same for a password that is changed: all at once are checked, and none is refused for being many', async () => {
-    const { access, address } = await register()
+    const { access, clientAddress } = await register()
     const body = { currentPassword: password, newPassword: password }
     const change = () =>
       api.send(
         'POST',
         '/api/auth/password',
         { ...body, newPassword: crypto.randomUUID() },
-        { ...from(address), token: access },
+        { ...from(clientAddress), token: access },
       )
     const answers = await Promise.all(Array.from({ length: 8 }, change))
     expect(answers.filter(({ status }) => status === 429)).toEqual([])
@@ -232,9 +232,9 @@ it('knows its owner in the whole of an IPv6 network', async () => {
 
 it('a new e-mail address is asked for no more often than a registration', async () => {
   const taken = (await register()).email
-  const { access, address } = await register()
+  const { access, clientAddress } = await register()
   const ask = (email: string) =>
-    api.send('PATCH', '/api/auth/me', { email, currentPassword: password }, { ...from(address), token: access })
+    api.send('PATCH', '/api/auth/me', { email, currentPassword: password }, { ...from(clientAddress), token: access })
   const statuses: number[] = []
   for (let i = 0; i < 5; i += 1) statuses.push((await ask(taken)).status)
   expect(statuses).toEqual([409, 409, 409, 429, 429])
@@ -245,7 +245,7 @@ function together(many: number, outcome: () => Promise<boolean>): PasswordHasher
   let arrived = 0
   const { promise, resolve } = Promise.withResolvers<void>()
   return {
-    hash: (word) => api.env.passwords.hash(word),
+    hash: (word) => api.env.passwordHasher.hash(word),
     async verify() {
       arrived += 1
       if (arrived === many) resolve()
@@ -260,7 +260,12 @@ it('what one of two buckets refuses is counted in neither, also of many at once'
   for (const email of ['x@example.org', 'y@example.org']) await fail(1, email, () => address)
   const passwords = together(40, async () => false)
   const guess = () =>
-    api.send('POST', '/api/auth/login', { email: 'one@example.org', password }, { env: { address, passwords } })
+    api.send(
+      'POST',
+      '/api/auth/login',
+      { email: 'one@example.org', password },
+      { env: { clientAddress: address, passwordHasher: passwords } },
+    )
   const answers = await Promise.all(Array.from({ length: 40 }, guess))
   expect(answers.filter(({ status }) => status === 401)).toHaveLength(3)
   expect(answers.filter(({ status }) => status === 429)).toHaveLength(37)
@@ -291,19 +296,22 @@ describe('the current password', () => {
   })
 
   it('is taken from its owner where they have signed in before, beside guesses with a stolen token elsewhere', async () => {
-    const { access, address } = await register()
+    const { access, clientAddress } = await register()
     for (let i = 0; i < 4; i += 1) await change(access, nowhere(), 'wrong password')
-    expect((await change(access, address, password)).status).toBe(204)
+    expect((await change(access, clientAddress, password)).status).toBe(204)
   })
 
   it('is refused, though right, where failures have filled the bucket while it was checked', async () => {
-    const { access, address } = await register()
+    const { access, clientAddress } = await register()
     const passwords = together(1, async () => {
-      for (let i = 0; i < 3; i += 1) await change(access, address, 'wrong password')
+      for (let i = 0; i < 3; i += 1) await change(access, clientAddress, 'wrong password')
       return true
     })
     const body = { currentPassword: password, newPassword: `${password}!` }
-    const answer = await api.send('POST', '/api/auth/password', body, { token: access, env: { address, passwords } })
+    const answer = await api.send('POST', '/api/auth/password', body, {
+      token: access,
+      env: { clientAddress, passwordHasher: passwords },
+    })
     expect(answer.status).toBe(429)
   })
 
@@ -318,12 +326,12 @@ describe('the current password', () => {
       ['PATCH', '/api/auth/me', { email: `${crypto.randomUUID()}@example.org` }],
       ['POST', '/api/auth/password', { newPassword: `${password}!` }],
     ] as const) {
-      const { access, email, address } = await register()
+      const { access, email, clientAddress } = await register()
       const passwords = together(1, async () => {
         await meanwhile(email)
         return true
       })
-      const options = { token: access, env: { address, passwords } }
+      const options = { token: access, env: { clientAddress, passwordHasher: passwords } }
       const answer = await api.send(method, path, { ...values, currentPassword: password }, options)
       expect([answer.status, answer.faults]).toEqual([400, ['currentPassword']])
       const [row] = await api.db.execute(sql`select version from users where email = ${email}`)
@@ -334,21 +342,26 @@ describe('the current password', () => {
 
 describe('passwords that wait to be checked', () => {
   const signIn = (email: string, passwords: PasswordHasher) =>
-    api.send('POST', '/api/auth/login', { email, password }, { env: { address: nowhere(), passwords } })
+    api.send(
+      'POST',
+      '/api/auth/login',
+      { email, password },
+      { env: { clientAddress: nowhere(), passwordHasher: passwords } },
+    )
 
   it('are as many as fit: more are a 503, and counted nowhere', async () => {
     const { email } = await register()
     const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
     const { promise: over, resolve: end } = Promise.withResolvers<void>()
     const slow: PasswordHasher = {
-      hash: (word) => api.env.passwords.hash(word),
+      hash: (word) => api.env.passwordHasher.hash(word),
       async verify() {
         begin()
         await over
         return true
       },
     }
-    const passwords = limited(slow, 1, 1)
+    const passwords = limitHasher(slow, 1, 1)
     const first = signIn(email, passwords)
     await begun
     const [second, third] = [signIn(email, passwords), signIn(email, passwords)]
@@ -368,15 +381,15 @@ describe('passwords that wait to be checked', () => {
     try {
       const checked: string[] = []
       const slow: PasswordHasher = {
-        hash: (word) => api.env.passwords.hash(word),
+        hash: (word) => api.env.passwordHasher.hash(word),
         async verify(_, word) {
           checked.push(word)
-          await vi.waitUntil(() => passwords.waiting === 1)
+          await vi.waitUntil(() => passwords.waitingCount === 1)
           vi.advanceTimersByTime(15_001)
           return true
         },
       }
-      const passwords = limited(slow, 1)
+      const passwords = limitHasher(slow, 1)
       const answers = await Promise.all([signIn(email, passwords), signIn(email, passwords)])
       expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 503])
       expect(checked).toHaveLength(1)
@@ -390,14 +403,19 @@ describe('between the check of a password and the sign-in', () => {
   /** Signs in while `change` happens after the password was found right. */
   async function signInWhile(email: string, change: () => Promise<unknown>) {
     const passwords: PasswordHasher = {
-      hash: (word) => api.env.passwords.hash(word),
+      hash: (word) => api.env.passwordHasher.hash(word),
       async verify(hash, word) {
-        const right = await api.env.passwords.verify(hash, word)
+        const right = await api.env.passwordHasher.verify(hash, word)
         await change()
         return right
       },
     }
-    return api.send('POST', '/api/auth/login', { email, password }, { env: { address: nowhere(), passwords } })
+    return api.send(
+      'POST',
+      '/api/auth/login',
+      { email, password },
+      { env: { clientAddress: nowhere(), passwordHasher: passwords } },
+    )
   }
 
   it.each<[string, number, (email: string) => Promise<unknown>]>([

@@ -1,16 +1,16 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { Turns, takesPassword } from '../src/auth/turns.worker.ts'
+import { PasswordQueue, usesPassword } from '../src/auth/turns.worker.ts'
 
 beforeEach(() => vi.useFakeTimers())
 afterEach(() => vi.useRealTimers())
 
 /** Asks for so many turns, and keeps each that it gets. */
 function crowd(many: number) {
-  const turns = new Turns()
+  const turns = new PasswordQueue()
   const had: (() => void)[] = []
   const refused: unknown[] = []
   for (let i = 0; i < many; i += 1)
-    void turns.take().then(
+    void turns.waitForTurn().then(
       (giveBack) => had.push(giveBack),
       (problem) => refused.push(problem),
     )
@@ -55,5 +55,5 @@ it.each([
   ['POST', '/api/auth/refresh', false],
   ['POST', '/api/users/1/reset-token', false],
 ])('%s %s takes a password: %s', (method, path, takes) => {
-  expect(takesPassword(new Request(`http://hospital.test${path}`, { method }))).toBe(takes)
+  expect(usesPassword(new Request(`http://hospital.test${path}`, { method }))).toBe(takes)
 })

@@ -1,42 +1,46 @@
 import { and, eq, sql } from 'drizzle-orm'
-import type { Db } from '../db/client.ts'
-import { prepared } from '../db/prepared.ts'
+import type { DatabaseOrTransaction } from '../db/client.ts'
+import { preparedStatement } from '../db/prepared.ts'
 import { doctors } from '../doctors/schema.ts'
 import { Problem } from '../http/problem.ts'
-import type { Caller } from './can.ts'
-import type { Reach } from './permissions.ts'
-import { live, permitted } from './scope.ts'
+import type { RequestContext } from './can.ts'
+import type { RowScope } from './permissions.ts'
+import { inScope, notDeleted } from './scope.ts'
 
-const oneDoctor = prepared((db: Db) =>
+const doctorExistsStatement = preparedStatement((db: DatabaseOrTransaction) =>
   db
     .select({ id: doctors.id })
     .from(doctors)
-    .where(and(eq(doctors.id, sql.placeholder('id')), live(doctors)))
+    .where(and(eq(doctors.id, sql.placeholder('id')), notDeleted(doctors)))
     .prepare('doctor_exists'),
 )
 
 /** Whether there is such a doctor: whoever is signed in sees them all. */
-export async function isDoctor(db: Db, id: string): Promise<boolean> {
-  const rows = await oneDoctor(db, {}).execute({ id })
+export async function doctorExists(db: DatabaseOrTransaction, id: string): Promise<boolean> {
+  const rows = await doctorExistsStatement(db, {}).execute({ id })
   return rows.length > 0
 }
 
 /** @throws {Problem} 404 where there is no such doctor */
-export async function needDoctor(db: Db, id: string): Promise<void> {
-  if (!(await isDoctor(db, id))) throw new Problem('not-found')
+export async function assertDoctorExists(db: DatabaseOrTransaction, id: string): Promise<void> {
+  if (!(await doctorExists(db, id))) throw new Problem('not-found')
 }
 
-const reachedDoctor = prepared((db: Db, { reach }: { reach: Reach }) =>
+const doctorAccessStatement = preparedStatement((db: DatabaseOrTransaction, { scope }: { scope: RowScope }) =>
   db
-    .select({ permitted: sql<boolean>`${permitted(reach) ?? sql`true`}` })
+    .select({ inScope: sql<boolean>`${inScope(scope) ?? sql`true`}` })
     .from(doctors)
-    .where(and(eq(doctors.id, sql.placeholder('id')), live(doctors)))
+    .where(and(eq(doctors.id, sql.placeholder('id')), notDeleted(doctors)))
     .prepare('doctor_reached'),
 )
 
 /** Whether there is such a doctor, and if so, whether what the caller asks for reaches them. */
-export async function seesDoctor(db: Db, caller: Caller, id: string): Promise<'unseen' | 'seen' | 'permitted'> {
-  const [row] = await reachedDoctor(db, { reach: caller.reach }).execute({ me: caller.id, id })
-  if (!row) return 'unseen'
-  return row.permitted ? 'permitted' : 'seen'
+export async function getDoctorAccess(
+  db: DatabaseOrTransaction,
+  context: RequestContext,
+  id: string,
+): Promise<'notFound' | 'outOfScope' | 'inScope'> {
+  const [row] = await doctorAccessStatement(db, { scope: context.scope }).execute({ currentUserId: context.userId, id })
+  if (!row) return 'notFound'
+  return row.inScope ? 'inScope' : 'outOfScope'
 }

@@ -5,7 +5,7 @@ import { patients } from '../patients/schema.ts'
 import { reports } from '../reports/schema.ts'
 
 /** The patient whose data the record with this id is, of whatever kind it is: UUIDs do not collide. Null where it is no patient's. */
-export const patientOf = (id: SQL): SQL =>
+export const patientIdOfRecordSql = (id: SQL): SQL =>
   sql`(select ${patients.id} from ${patients} where ${patients.id} = ${id}
     union all select ${mappings.patientId} from ${mappings} where ${mappings.id} = ${id}
     union all select ${appointments.patientId} from ${appointments} where ${appointments.id} = ${id}

@@ -1,32 +1,43 @@
 import { and, eq, sql } from 'drizzle-orm'
-import type { Db } from '../db/client.ts'
-import { prepared } from '../db/prepared.ts'
+import type { DatabaseOrTransaction } from '../db/client.ts'
+import { preparedStatement } from '../db/prepared.ts'
 import { Problem } from '../http/problem.ts'
 import { patients } from '../patients/schema.ts'
-import type { Caller } from './can.ts'
-import type { Reach } from './permissions.ts'
-import { live, permitted, visible } from './scope.ts'
+import type { RequestContext } from './can.ts'
+import type { RowScope } from './permissions.ts'
+import { canSeePatient, inScope, notDeleted } from './scope.ts'
 
 const { placeholder } = sql
 
-const onePatient = prepared((db: Db, { reach }: { reach: Reach }) =>
+const patientAccessStatement = preparedStatement((db: DatabaseOrTransaction, { scope }: { scope: RowScope }) =>
   db
-    .select({ permitted: sql<boolean>`${permitted(reach) ?? sql`true`}` })
+    .select({ inScope: sql<boolean>`${inScope(scope) ?? sql`true`}` })
     .from(patients)
-    .where(and(eq(patients.id, placeholder('id')), live(patients), visible(reach)))
+    .where(and(eq(patients.id, placeholder('id')), notDeleted(patients), canSeePatient(scope)))
     .prepare('patient_seen'),
 )
 
 /** Whether the caller sees the patient, and if so, whether what they ask for reaches that patient. */
-export async function seesPatient(db: Db, caller: Caller, id: string): Promise<'unseen' | 'seen' | 'permitted'> {
-  const [row] = await onePatient(db, { reach: caller.reach }).execute({ me: caller.id, id })
-  if (!row) return 'unseen'
-  return row.permitted ? 'permitted' : 'seen'
+export async function getPatientAccess(
+  db: DatabaseOrTransaction,
+  context: RequestContext,
+  id: string,
+): Promise<'notFound' | 'outOfScope' | 'inScope'> {
+  const [row] = await patientAccessStatement(db, { scope: context.scope }).execute({
+    currentUserId: context.userId,
+    id,
+  })
+  if (!row) return 'notFound'
+  return row.inScope ? 'inScope' : 'outOfScope'
 }
 
 /** @throws {Problem} 404 where the caller does not see the patient, 403 where what they ask for does not reach them */
-export async function needPatient(db: Db, caller: Caller, id: string): Promise<void> {
-  const sight = await seesPatient(db, caller, id)
-  if (sight === 'unseen') throw new Problem('not-found')
-  if (sight === 'seen') throw new Problem('forbidden')
+export async function assertPatientAccess(
+  db: DatabaseOrTransaction,
+  context: RequestContext,
+  id: string,
+): Promise<void> {
+  const access = await getPatientAccess(db, context, id)
+  if (access === 'notFound') throw new Problem('not-found')
+  if (access === 'outOfScope') throw new Problem('forbidden')
 }

@@ -3,17 +3,24 @@ export type Role = (typeof roles)[number]
 
 /**
  * How far a permission goes; `scope.ts` says each as SQL.
- * `all`: every row. `seen`: what the caller sees. The others are narrower than what the caller sees,
+ * `all`: every row. `visible`: what the caller sees. The others are narrower than what the caller sees,
  * so that going past them is a 403 and not a 404.
  */
-export type Reach = 'all' | 'seen' | 'added' | 'addedOrIs' | 'addedOrTreats' | 'own' | 'uploaded'
+export type RowScope =
+  | 'all'
+  | 'visible'
+  | 'createdByCaller'
+  | 'createdByOrSelf'
+  | 'createdByOrTreatingDoctor'
+  | 'ownProfile'
+  | 'uploadedByCaller'
 
 /**
  * `audit` is the action that using the permission leaves in the trail. `asksSession`: the database is asked whether the
  * session has ended, where others trust what was found a moment ago. A role with null may not do it at all.
  */
 export type Permission = { readonly audit?: string; readonly asksSession?: true } & {
-  readonly [R in Role]: Reach | null
+  readonly [R in Role]: RowScope | null
 }
 
 /** Who may do what. One row a permission, which says something of every role. */
@@ -34,11 +41,11 @@ export const permissions = {
   'users:create': { audit: 'user.create', asksSession: true, admin: 'all', doctor: null, patient: null },
   'users:update': { audit: 'user.update', asksSession: true, admin: 'all', doctor: null, patient: null },
   'users:reset': { audit: 'user.reset', asksSession: true, admin: 'all', doctor: null, patient: null },
-  'patients:list': { audit: 'patient.list', admin: 'all', doctor: 'seen', patient: 'seen' },
-  'patients:get': { audit: 'patient.read', admin: 'all', doctor: 'seen', patient: 'seen' },
+  'patients:list': { audit: 'patient.list', admin: 'all', doctor: 'visible', patient: 'visible' },
+  'patients:get': { audit: 'patient.read', admin: 'all', doctor: 'visible', patient: 'visible' },
   'patients:create': { audit: 'patient.create', admin: 'all', doctor: 'all', patient: 'all' },
-  'patients:update': { audit: 'patient.update', admin: 'all', doctor: 'seen', patient: 'seen' },
-  'patients:delete': { audit: 'patient.delete', admin: 'all', doctor: 'added', patient: 'added' },
+  'patients:update': { audit: 'patient.update', admin: 'all', doctor: 'visible', patient: 'visible' },
+  'patients:delete': { audit: 'patient.delete', admin: 'all', doctor: 'createdByCaller', patient: 'createdByCaller' },
   // To set which account a record is the patient's own of.
   'patients:link': { admin: 'all', doctor: null, patient: null },
   // To add one's own record.
@@ -47,41 +54,46 @@ export const permissions = {
   'doctors:list': { audit: 'doctor.list', admin: 'all', doctor: 'all', patient: 'all' },
   'doctors:get': { audit: 'doctor.read', admin: 'all', doctor: 'all', patient: 'all' },
   'doctors:create': { audit: 'doctor.create', admin: 'all', doctor: null, patient: null },
-  'doctors:update': { audit: 'doctor.update', admin: 'all', doctor: 'own', patient: null },
+  'doctors:update': { audit: 'doctor.update', admin: 'all', doctor: 'ownProfile', patient: null },
   'doctors:delete': { audit: 'doctor.delete', admin: 'all', doctor: null, patient: null },
   'doctors:link': { admin: 'all', doctor: null, patient: null },
   'doctors:restore': { audit: 'doctor.restore', admin: 'all', doctor: null, patient: null },
-  'mappings:list': { audit: 'mapping.list', admin: 'all', doctor: 'seen', patient: 'seen' },
-  'mappings:get': { audit: 'mapping.read', admin: 'all', doctor: 'seen', patient: 'seen' },
-  'mappings:create': { audit: 'mapping.create', admin: 'all', doctor: 'added', patient: 'addedOrIs' },
-  'mappings:delete': { audit: 'mapping.delete', admin: 'all', doctor: 'addedOrTreats', patient: 'addedOrIs' },
+  'mappings:list': { audit: 'mapping.list', admin: 'all', doctor: 'visible', patient: 'visible' },
+  'mappings:get': { audit: 'mapping.read', admin: 'all', doctor: 'visible', patient: 'visible' },
+  'mappings:create': { audit: 'mapping.create', admin: 'all', doctor: 'createdByCaller', patient: 'createdByOrSelf' },
+  'mappings:delete': {
+    audit: 'mapping.delete',
+    admin: 'all',
+    doctor: 'createdByOrTreatingDoctor',
+    patient: 'createdByOrSelf',
+  },
   'slots:list': { admin: 'all', doctor: 'all', patient: 'all' },
-  'appointments:list': { audit: 'appointment.list', admin: 'all', doctor: 'seen', patient: 'seen' },
-  'appointments:get': { audit: 'appointment.read', admin: 'all', doctor: 'seen', patient: 'seen' },
-  'appointments:book': { audit: 'appointment.create', admin: 'all', doctor: 'seen', patient: 'addedOrIs' },
-  'appointments:update': { audit: 'appointment.update', admin: 'all', doctor: 'seen', patient: 'addedOrIs' },
-  'appointments:complete': { audit: 'appointment.update', admin: 'all', doctor: 'own', patient: null },
-  'reports:list': { audit: 'report.list', admin: 'all', doctor: 'seen', patient: 'seen' },
-  'reports:get': { audit: 'report.read', admin: 'all', doctor: 'seen', patient: 'seen' },
-  'reports:download': { audit: 'report.download', admin: 'all', doctor: 'seen', patient: 'seen' },
-  'reports:upload': { audit: 'report.create', admin: 'all', doctor: 'seen', patient: 'seen' },
-  'reports:delete': { audit: 'report.delete', admin: 'all', doctor: 'uploaded', patient: 'uploaded' },
-  'doctorFeeds:get': { audit: 'feed.read', admin: 'all', doctor: 'own', patient: null },
-  'doctorFeeds:create': { audit: 'feed.create', admin: 'all', doctor: 'own', patient: null },
-  'doctorFeeds:delete': { audit: 'feed.delete', admin: 'all', doctor: 'own', patient: null },
-  'patientFeeds:get': { audit: 'feed.read', admin: 'all', doctor: 'seen', patient: 'seen' },
-  'patientFeeds:create': { audit: 'feed.create', admin: 'all', doctor: 'seen', patient: 'seen' },
-  'patientFeeds:delete': { audit: 'feed.delete', admin: 'all', doctor: 'seen', patient: 'seen' },
+  'appointments:list': { audit: 'appointment.list', admin: 'all', doctor: 'visible', patient: 'visible' },
+  'appointments:get': { audit: 'appointment.read', admin: 'all', doctor: 'visible', patient: 'visible' },
+  'appointments:book': { audit: 'appointment.create', admin: 'all', doctor: 'visible', patient: 'createdByOrSelf' },
+  'appointments:update': { audit: 'appointment.update', admin: 'all', doctor: 'visible', patient: 'createdByOrSelf' },
+  'appointments:complete': { audit: 'appointment.update', admin: 'all', doctor: 'ownProfile', patient: null },
+  'reports:list': { audit: 'report.list', admin: 'all', doctor: 'visible', patient: 'visible' },
+  'reports:get': { audit: 'report.read', admin: 'all', doctor: 'visible', patient: 'visible' },
+  'reports:download': { audit: 'report.download', admin: 'all', doctor: 'visible', patient: 'visible' },
+  'reports:upload': { audit: 'report.create', admin: 'all', doctor: 'visible', patient: 'visible' },
+  'reports:delete': { audit: 'report.delete', admin: 'all', doctor: 'uploadedByCaller', patient: 'uploadedByCaller' },
+  'doctorFeeds:get': { audit: 'feed.read', admin: 'all', doctor: 'ownProfile', patient: null },
+  'doctorFeeds:create': { audit: 'feed.create', admin: 'all', doctor: 'ownProfile', patient: null },
+  'doctorFeeds:delete': { audit: 'feed.delete', admin: 'all', doctor: 'ownProfile', patient: null },
+  'patientFeeds:get': { audit: 'feed.read', admin: 'all', doctor: 'visible', patient: 'visible' },
+  'patientFeeds:create': { audit: 'feed.create', admin: 'all', doctor: 'visible', patient: 'visible' },
+  'patientFeeds:delete': { audit: 'feed.delete', admin: 'all', doctor: 'visible', patient: 'visible' },
   // To have any number of feeds.
   'feeds:unlimited': { admin: 'all', doctor: null, patient: null },
   'audit:list': { audit: 'audit.list', admin: 'all', doctor: null, patient: null },
-  'audit:patient': { audit: 'audit.list', admin: 'all', doctor: null, patient: 'addedOrIs' },
+  'audit:patient': { audit: 'audit.list', admin: 'all', doctor: null, patient: 'createdByOrSelf' },
 } as const satisfies Record<string, Permission>
 
 export type PermissionName = keyof typeof permissions
-export const permissionOf = (name: PermissionName): Permission => permissions[name]
+export const getPermission = (name: PermissionName): Permission => permissions[name]
 
 /** Whether a role may do it, on some row at least. */
-export const mayUse = (role: Role, name: PermissionName): boolean => permissionOf(name)[role] !== null
+export const roleMay = (role: Role, name: PermissionName): boolean => getPermission(name)[role] !== null
 /** The roles that may do it. */
-export const rolesWith = (name: PermissionName): Role[] => roles.filter((role) => mayUse(role, name))
+export const rolesWith = (name: PermissionName): Role[] => roles.filter((role) => roleMay(role, name))

@@ -5,7 +5,7 @@ import type { Config } from '../config.ts'
 export type RateLimiter = (key: string) => number | Promise<number>
 
 export type RateLimitName = 'REQUESTS_PER_ACCOUNT_MIN' | 'REQUESTS_PER_ADDRESS_MIN'
-export type RateLimits = Record<RateLimitName, RateLimiter>
+export type RateLimiters = Record<RateLimitName, RateLimiter>
 
 /** Cloudflare's binding, which counts over all isolates of a location; its limit stands in wrangler.toml. */
 export type RateLimitBinding = { limit(options: { key: string }): Promise<{ success: boolean }> }
@@ -15,7 +15,7 @@ const windowSeconds = 60
 const maxKeys = 10_000
 
 /** Counts in this process, in a window that begins with a key's first request. By a clock that nobody sets back. */
-function inMemory(limit: number): (key: string) => number {
+function createMemoryRateLimiter(maxRequests: number): (key: string) => number {
   const windows = new LRUCache<string, { count: number; endsAt: number }>({ max: maxKeys })
   return (key) => {
     const now = performance.now()
@@ -25,16 +25,16 @@ function inMemory(limit: number): (key: string) => number {
       return 0
     }
     window.count += 1
-    return window.count <= limit ? 0 : Math.ceil((window.endsAt - now) / 1000)
+    return window.count <= maxRequests ? 0 : Math.ceil((window.endsAt - now) / 1000)
   }
 }
 
-function limiter(limit: number, binding: RateLimitBinding | undefined): RateLimiter {
-  if (limit === 0) return () => 0
-  const count = inMemory(limit)
-  if (!binding) return count
+function createRateLimiter(maxRequests: number, binding: RateLimitBinding | undefined): RateLimiter {
+  if (maxRequests === 0) return () => 0
+  const countInMemory = createMemoryRateLimiter(maxRequests)
+  if (!binding) return countInMemory
   return (key) =>
-    count(key) ||
+    countInMemory(key) ||
     binding.limit({ key }).then(
       ({ success }) => (success ? 0 : windowSeconds),
       // Requests are not refused because nobody can count them.
@@ -43,10 +43,10 @@ function limiter(limit: number, binding: RateLimitBinding | undefined): RateLimi
 }
 
 /** The limits of requests as the settings say, with none for 0, and on Workers by the bindings too. */
-export const rateLimits = (
+export const createRateLimiters = (
   config: Config,
-  bindings: { account?: RateLimitBinding | undefined; address?: RateLimitBinding | undefined } = {},
-): RateLimits => ({
-  REQUESTS_PER_ACCOUNT_MIN: limiter(config.REQUESTS_PER_ACCOUNT_MIN, bindings.account),
-  REQUESTS_PER_ADDRESS_MIN: limiter(config.REQUESTS_PER_ADDRESS_MIN, bindings.address),
+  bindings: { account?: RateLimitBinding | undefined; clientAddress?: RateLimitBinding | undefined } = {},
+): RateLimiters => ({
+  REQUESTS_PER_ACCOUNT_MIN: createRateLimiter(config.REQUESTS_PER_ACCOUNT_MIN, bindings.account),
+  REQUESTS_PER_ADDRESS_MIN: createRateLimiter(config.REQUESTS_PER_ADDRESS_MIN, bindings.clientAddress),
 })

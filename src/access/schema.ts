@@ -1,6 +1,6 @@
 import { bigint, integer, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
 import { users } from '../auth/schema.ts'
-import { instant } from '../db/columns.ts'
+import { timestampColumn } from '../db/columns.ts'
 
 /** How often, and with how many bytes, an account has done what is limited by the day: until `endsAt`, a day after the first. */
 export const dailyUse = pgTable(
@@ -12,7 +12,7 @@ export const dailyUse = pgTable(
     kind: text('kind').notNull(),
     count: integer('count').notNull(),
     bytes: bigint('bytes', { mode: 'number' }).notNull(),
-    endsAt: instant('ends_at').notNull(),
+    endsAt: timestampColumn('ends_at').notNull(),
   },
   (table) => [primaryKey({ columns: [table.userId, table.kind] })],
 )

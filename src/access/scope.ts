@@ -1,88 +1,90 @@
 import { type AnyColumn, and, eq, exists, isNull, or, type SQL, sql } from 'drizzle-orm'
 import { alias, QueryBuilder } from 'drizzle-orm/pg-core'
 import { appointments } from '../appointments/schema.ts'
-import type { Page } from '../db/pages.ts'
+import type { PageBounds } from '../db/pages.ts'
 import { doctors } from '../doctors/schema.ts'
 import { mappings } from '../mappings/schema.ts'
 import { patients } from '../patients/schema.ts'
 import { reports } from '../reports/schema.ts'
-import type { Reach } from './permissions.ts'
+import type { RowScope } from './permissions.ts'
 
 /*
- * Which rows the caller sees, as SQL. Every statement about patients' data goes through `visible`, or in a list through
- * `listed`; every narrower permission through `permitted`. The caller's id is the parameter `me`. The one place outside
+ * Which rows the caller sees, as SQL. Every statement about patients' data goes through `canSeePatient`, or in a list through
+ * `visiblePatientIdIn`; every narrower permission through `inScope`. The caller's id is the parameter `currentUserId`. The one place outside
  * the features that names their tables.
  */
 
-const me = sql.placeholder('me')
-const added = eq(patients.createdBy, me)
-const is = eq(patients.userId, me)
+const currentUserId = sql.placeholder('currentUserId')
+const patientCreatedByCaller = eq(patients.createdBy, currentUserId)
+const patientIsCaller = eq(patients.userId, currentUserId)
 
 // Under names of their own, since the statement around them may join the same tables.
-const grant = alias(mappings, 'grant_mapping')
-const grantee = alias(doctors, 'grant_doctor')
+const grantMapping = alias(mappings, 'grant_mapping')
+const grantDoctor = alias(doctors, 'grant_doctor')
 
 /** Not deleted. */
-export const live = (table: { deletedAt: AnyColumn }): SQL => isNull(table.deletedAt)
+export const notDeleted = (table: { deletedAt: AnyColumn }): SQL => isNull(table.deletedAt)
 
-const query = new QueryBuilder()
+const queryBuilder = new QueryBuilder()
 /** The doctor is the caller, and has not been deleted: then nothing is theirs any more. */
-const isCaller = (doctor: { userId: AnyColumn; deletedAt: AnyColumn }) => and(eq(doctor.userId, me), live(doctor))
-const isGrantee = isCaller(grantee)
+const doctorIsCaller = (doctor: { userId: AnyColumn; deletedAt: AnyColumn }) =>
+  and(eq(doctor.userId, currentUserId), notDeleted(doctor))
+const grantDoctorIsCaller = doctorIsCaller(grantDoctor)
 
 /** A mapping is the grant: the caller is a doctor who treats the patient. */
-const treats = exists(
-  query
+const callerTreatsPatient = exists(
+  queryBuilder
     .select({ one: sql`1` })
-    .from(grant)
-    .innerJoin(grantee, eq(grantee.id, grant.doctorId))
-    .where(and(eq(grant.patientId, patients.id), isGrantee)),
+    .from(grantMapping)
+    .innerJoin(grantDoctor, eq(grantDoctor.id, grantMapping.doctorId))
+    .where(and(eq(grantMapping.patientId, patients.id), grantDoctorIsCaller)),
 )
 
 /** The patients whose data the caller sees; what is outside is as if it did not exist. */
-export const visible = (reach: Reach): SQL | undefined => (reach === 'all' ? undefined : or(added, is, treats))
+export const canSeePatient = (scope: RowScope): SQL | undefined =>
+  scope === 'all' ? undefined : or(patientCreatedByCaller, patientIsCaller, callerTreatsPatient)
 
-const treatedPatients = query
-  .select({ id: grant.patientId })
-  .from(grant)
-  .innerJoin(grantee, eq(grantee.id, grant.doctorId))
-  .where(isGrantee)
-const ownPatients = query
+const treatedPatientIds = queryBuilder
+  .select({ id: grantMapping.patientId })
+  .from(grantMapping)
+  .innerJoin(grantDoctor, eq(grantDoctor.id, grantMapping.doctorId))
+  .where(grantDoctorIsCaller)
+const ownPatientIds = queryBuilder
   .select({ id: patients.id })
   .from(patients)
-  .where(and(is, live(patients)))
-const addedPatients = query
+  .where(and(patientIsCaller, notDeleted(patients)))
+const createdPatientIds = queryBuilder
   .select({ id: patients.id })
   .from(patients)
-  .where(and(added, live(patients)))
+  .where(and(patientCreatedByCaller, notDeleted(patients)))
 
 /** Those of the patients whom the caller added that can be on the page: there may be far more of them. */
-const addedOnPage = ({ where, orderBy }: Page) =>
-  query
+const createdPatientIdsOnPage = ({ where, orderBy }: PageBounds) =>
+  queryBuilder
     .select({ id: patients.id })
     .from(patients)
-    .where(and(added, where))
+    .where(and(patientCreatedByCaller, where))
     .orderBy(...orderBy)
     .limit(sql.placeholder('limit'))
 
 /**
- * The same patients as {@link visible}, by their ids in `column`, for a list: they are collected from the caller's side,
+ * The same patients as {@link canSeePatient}, by their ids in `column`, for a list: they are collected from the caller's side,
  * so that it costs what they are, however many others there are. `page` is the list's own, where it is one of patients.
  */
-export const listed = (reach: Reach, column: AnyColumn, page?: Page): SQL | undefined =>
-  reach === 'all'
+export const visiblePatientIdIn = (scope: RowScope, column: AnyColumn, page?: PageBounds): SQL | undefined =>
+  scope === 'all'
     ? undefined
-    : sql`${column} = any(array((${page ? addedOnPage(page) : addedPatients}) union all (${ownPatients}) union all (${treatedPatients})))`
+    : sql`${column} = any(array((${page ? createdPatientIdsOnPage(page) : createdPatientIds}) union all (${ownPatientIds}) union all (${treatedPatientIds})))`
 
-const ownDoctor = isCaller(doctors)
+const isOwnDoctorProfile = doctorIsCaller(doctors)
 
 /** The appointments that the caller sees: those of patients they see and, for a doctor, their own. */
-export const visibleAppointment = (reach: Reach): SQL | undefined =>
-  reach === 'all' ? undefined : or(added, is, treats, ownDoctor)
+export const canSeeAppointment = (scope: RowScope): SQL | undefined =>
+  scope === 'all' ? undefined : or(patientCreatedByCaller, patientIsCaller, callerTreatsPatient, isOwnDoctorProfile)
 
 /** The appointments of one kind that can be on the page, or all of them. */
-const appointmentsOnPage = (kind: SQL | undefined, page: Page | undefined) => {
-  const all = query
+const appointmentIdsOnPage = (kind: SQL | undefined, page: PageBounds | undefined) => {
+  const all = queryBuilder
     .select({ id: appointments.id })
     .from(appointments)
     .innerJoin(patients, eq(patients.id, appointments.patientId))
@@ -91,24 +93,26 @@ const appointmentsOnPage = (kind: SQL | undefined, page: Page | undefined) => {
 }
 
 /** The same appointments, for a list: each kind is looked up by an index of its own. */
-export const listedAppointments = (reach: Reach, page?: Page): SQL | undefined => {
-  if (reach === 'all') return undefined
-  const ofTheirs = sql`${appointments.doctorId} = (${query.select({ id: grantee.id }).from(grantee).where(isGrantee)})`
-  const kinds = [listed(reach, appointments.patientId), ofTheirs].map((kind) => appointmentsOnPage(kind, page))
+export const visibleAppointmentIdIn = (scope: RowScope, page?: PageBounds): SQL | undefined => {
+  if (scope === 'all') return undefined
+  const ofTheirs = sql`${appointments.doctorId} = (${queryBuilder.select({ id: grantDoctor.id }).from(grantDoctor).where(grantDoctorIsCaller)})`
+  const kinds = [visiblePatientIdIn(scope, appointments.patientId), ofTheirs].map((kind) =>
+    appointmentIdsOnPage(kind, page),
+  )
   return sql`${appointments.id} = any(array(${sql.join(
     kinds.map((kind) => sql`(${kind})`),
     sql` union all `,
   )}))`
 }
 
-const narrower: Record<Exclude<Reach, 'all' | 'seen'>, SQL | undefined> = {
-  added,
-  addedOrIs: or(added, is),
-  addedOrTreats: or(added, ownDoctor),
-  own: ownDoctor,
-  uploaded: eq(reports.uploadedBy, me),
+const scopeConditions: Record<Exclude<RowScope, 'all' | 'visible'>, SQL | undefined> = {
+  createdByCaller: patientCreatedByCaller,
+  createdByOrSelf: or(patientCreatedByCaller, patientIsCaller),
+  createdByOrTreatingDoctor: or(patientCreatedByCaller, isOwnDoctorProfile),
+  ownProfile: isOwnDoctorProfile,
+  uploadedByCaller: eq(reports.uploadedBy, currentUserId),
 }
 
 /** Of what the caller sees, the rows that the permission reaches. */
-export const permitted = (reach: Reach): SQL | undefined =>
-  reach === 'all' || reach === 'seen' ? undefined : narrower[reach]
+export const inScope = (scope: RowScope): SQL | undefined =>
+  scope === 'all' || scope === 'visible' ? undefined : scopeConditions[scope]

@@ -1,69 +1,78 @@
 import { and, count, eq, gte, lt, sql } from 'drizzle-orm'
 import type { z } from 'zod'
-import type { Caller } from '../access/can.ts'
-import { isDoctor } from '../access/doctor.ts'
-import { seesPatient } from '../access/patient.ts'
-import { permissionOf, type Reach } from '../access/permissions.ts'
-import { listedAppointments, live, permitted, visible, visibleAppointment } from '../access/scope.ts'
-import { signed, trail } from '../audit/record.ts'
-import type { Db } from '../db/client.ts'
-import { pages, preparedPage } from '../db/pages.ts'
-import { prepared } from '../db/prepared.ts'
-import { etagOf, matching, rowOf, update } from '../db/write.ts'
-import { preparedJson } from '../db/written.ts'
+import type { RequestContext } from '../access/can.ts'
+import { doctorExists } from '../access/doctor.ts'
+import { getPatientAccess } from '../access/patient.ts'
+import { getPermission, type RowScope } from '../access/permissions.ts'
+import { canSeeAppointment, canSeePatient, inScope, notDeleted, visibleAppointmentIdIn } from '../access/scope.ts'
+import { auditEntryCte, auditParams } from '../audit/record.ts'
+import type { DatabaseOrTransaction } from '../db/client.ts'
+import { defineKeysetList, preparedPageQuery } from '../db/pages.ts'
+import { preparedStatement } from '../db/prepared.ts'
+import { etagSql, ifMatchSql, toRowJson, updateSql } from '../db/write.ts'
+import { preparedJsonQuery } from '../db/written.ts'
 import { doctors } from '../doctors/schema.ts'
-import { isStale } from '../http/etag.ts'
-import { type FieldError, invalid, Problem } from '../http/problem.ts'
+import { isStaleIfMatch } from '../http/etag.ts'
+import { type FieldError, invalidFieldProblem, Problem } from '../http/problem.ts'
 import { newId } from '../id.ts'
 import { patients } from '../patients/schema.ts'
 import {
   type AppointmentPatch,
   type AppointmentQuery,
+  appointmentColumns,
+  appointmentJoinedColumns,
   appointments,
   type NewAppointment,
-  shownAppointment,
-  shownWithSides,
 } from './schema.ts'
 
 const { placeholder } = sql
-const etag = etagOf(appointments, patients, doctors)
-const ofPatient = eq(patients.id, appointments.patientId)
-const ofDoctor = eq(doctors.id, appointments.doctorId)
-type Scope = { reach: Reach }
+const appointmentEtag = etagSql(appointments, patients, doctors)
+const patientOfAppointment = eq(patients.id, appointments.patientId)
+const doctorOfAppointment = eq(doctors.id, appointments.doctorId)
+type AppointmentVariant = { scope: RowScope }
 
-const { id, patientId, doctorId, startsAt, endsAt, status, reason, notes } = shownAppointment
-const written = { shown: shownWithSides, kept: { id, patientId, startsAt, endsAt, status, etag } }
+const { id, patientId, doctorId, startsAt, endsAt, status, reason, notes } = appointmentColumns
+const appointmentJson = {
+  jsonColumns: appointmentJoinedColumns,
+  serverColumns: { id, patientId, startsAt, endsAt, status, etag: appointmentEtag },
+}
 
 /** The appointments that the caller sees. A deleted patient's are hidden; a deleted doctor's keep the doctor's name. */
-const seen = ({ reach }: Scope) => and(live(patients), visibleAppointment(reach))
+const appointmentIsVisible = ({ scope }: AppointmentVariant) => and(notDeleted(patients), canSeeAppointment(scope))
 
-const oneAppointment = prepared((db: Db, scope: Scope) =>
-  preparedJson(db, 'appointment', written, (fields) =>
+const appointmentStatement = preparedStatement((db: DatabaseOrTransaction, variant: AppointmentVariant) =>
+  preparedJsonQuery(db, 'appointment', appointmentJson, (fields) =>
     db
       .select(fields)
       .from(appointments)
-      .innerJoin(patients, ofPatient)
-      .innerJoin(doctors, ofDoctor)
-      .where(and(eq(appointments.id, placeholder('id')), seen(scope))),
+      .innerJoin(patients, patientOfAppointment)
+      .innerJoin(doctors, doctorOfAppointment)
+      .where(and(eq(appointments.id, placeholder('id')), appointmentIsVisible(variant))),
   ),
 )
 
 /** @throws {Problem} 404 */
-export async function getAppointment(db: Db, caller: Caller, id: string) {
-  const [row] = await oneAppointment(db, { reach: caller.reach }).execute({ me: caller.id, id })
+export async function getAppointment(db: DatabaseOrTransaction, context: RequestContext, id: string) {
+  const [row] = await appointmentStatement(db, { scope: context.scope }).execute({ currentUserId: context.userId, id })
   if (!row) throw new Problem('not-found')
   return row
 }
 
-type Filters = Scope & { patientId: boolean; doctorId: boolean; status: boolean; from: boolean; to: boolean }
+type AppointmentFilters = AppointmentVariant & {
+  patientId: boolean
+  doctorId: boolean
+  status: boolean
+  from: boolean
+  to: boolean
+}
 
-const appointmentPages = pages({
+const appointmentList = defineKeysetList({
   orders: { createdAt: { key: appointments.createdAt, type: 'timestamptz', id: appointments.id } },
-  scope: ({ reach, patientId }: Filters, page) =>
-    patientId ? visibleAppointment(reach) : listedAppointments(reach, page),
-  where: (filters: Filters) =>
+  visibleRows: ({ scope, patientId }: AppointmentFilters, page) =>
+    patientId ? canSeeAppointment(scope) : visibleAppointmentIdIn(scope, page),
+  where: (filters: AppointmentFilters) =>
     and(
-      live(patients),
+      notDeleted(patients),
       filters.patientId ? eq(appointments.patientId, placeholder('patientId')) : undefined,
       filters.doctorId ? eq(appointments.doctorId, placeholder('doctorId')) : undefined,
       filters.status ? eq(appointments.status, placeholder('status')) : undefined,
@@ -71,75 +80,89 @@ const appointmentPages = pages({
       filters.to ? lt(appointments.startsAt, sql`${placeholder('to')}::timestamptz`) : undefined,
     ),
   // A day is few appointments and a decade is all of them: PostgreSQL plans for the dates that are asked for.
-  page: (db, parts) =>
-    preparedPage(
+  preparePage: (db, parts) =>
+    preparedPageQuery(
       db,
       parts.filters.from || parts.filters.to ? undefined : 'appointments',
       parts,
-      { shown: shownWithSides, kept: { id, patientId } },
-      (fields) => db.select(fields).from(appointments).innerJoin(patients, ofPatient).innerJoin(doctors, ofDoctor),
+      { jsonColumns: appointmentJoinedColumns, serverColumns: { id, patientId } },
+      (fields) =>
+        db
+          .select(fields)
+          .from(appointments)
+          .innerJoin(patients, patientOfAppointment)
+          .innerJoin(doctors, doctorOfAppointment),
     ),
-  count: (db, where) =>
+  prepareCount: (db, where) =>
     db
       .select({ count: count() })
       .from(appointments)
-      .innerJoin(patients, ofPatient)
-      .innerJoin(doctors, ofDoctor)
+      .innerJoin(patients, patientOfAppointment)
+      .innerJoin(doctors, doctorOfAppointment)
       .where(where)
       .prepare('appointments_count'),
 })
 
-type Query = Pick<z.output<typeof AppointmentQuery>, 'patientId' | 'doctorId' | 'status' | 'from' | 'to'>
+type AppointmentListQuery = Pick<z.output<typeof AppointmentQuery>, 'patientId' | 'doctorId' | 'status' | 'from' | 'to'>
 
 /** The appointments that `query` asks for: `from` and `to` are about when they start. */
-export function listAppointments(db: Db, caller: Caller, { patientId, doctorId, status, from, to }: Query) {
-  const given = {
+export function listAppointments(
+  db: DatabaseOrTransaction,
+  context: RequestContext,
+  { patientId, doctorId, status, from, to }: AppointmentListQuery,
+) {
+  const filters = {
     patientId: patientId !== undefined,
     doctorId: doctorId !== undefined,
     status: status !== undefined,
     from: from !== undefined,
     to: to !== undefined,
   }
-  return appointmentPages(
+  return appointmentList(
     db,
-    { reach: caller.reach, ...given },
-    { me: caller.id, patientId, doctorId, status, from, to },
+    { scope: context.scope, ...filters },
+    { currentUserId: context.userId, patientId, doctorId, status, from, to },
   )
 }
 
-const told = { patientId, doctorId, startsAt, endsAt, status, reason, notes }
-const about = { resource: 'appointment', fields: told, resourceId: appointments.id, patientId: appointments.patientId }
+const auditedAppointmentColumns = { patientId, doctorId, startsAt, endsAt, status, reason, notes }
+const appointmentAuditOptions = {
+  resource: 'appointment',
+  auditedColumns: auditedAppointmentColumns,
+  resourceId: appointments.id,
+  patientId: appointments.patientId,
+}
 
-const booking = prepared((db: Db, { reach }: Scope) => {
+const bookAppointmentStatement = preparedStatement((db: DatabaseOrTransaction, { scope }: AppointmentVariant) => {
   // Both sides are locked, always in this order: those who want the same time take turns, and meet the constraint one by one.
   const patient = db.$with('patient', {}).as(sql`select id from ${patients}
-    where ${and(eq(patients.id, placeholder('patientId')), live(patients), visible(reach), permitted(reach))} for no key update`)
+    where ${and(eq(patients.id, placeholder('patientId')), notDeleted(patients), canSeePatient(scope), inScope(scope))} for no key update`)
   const doctor = db.$with('doctor', {}).as(sql`select * from ${doctors}
-    where ${and(eq(doctors.id, placeholder('doctorId')), live(doctors))} and exists (select from patient) for no key update`)
+    where ${and(eq(doctors.id, placeholder('doctorId')), notDeleted(doctors))} and exists (select from patient) for no key update`)
   const booked = db
     .$with('appointments', {})
     .as(sql`insert into ${appointments} (id, patient_id, doctor_id, starts_at, ends_at, status, reason, created_by)
-    select ${placeholder('id')}::uuid, patient.id, doctor.id, ${placeholder('startsAt')}::timestamptz, ${placeholder('endsAt')}::timestamptz, 'scheduled', ${placeholder('reason')}, ${placeholder('me')}::uuid
+    select ${placeholder('id')}::uuid, patient.id, doctor.id, ${placeholder('startsAt')}::timestamptz, ${placeholder('endsAt')}::timestamptz, 'scheduled', ${placeholder('reason')}, ${placeholder('currentUserId')}::uuid
     from patient, doctor
     where is_open(doctor.working_hours, doctor.time_zone, ${placeholder('startsAt')}::timestamptz, ${placeholder('endsAt')}::timestamptz) returning *`)
-  const recording = trail(db, { ...about, changes: 'created', rows: sql`${appointments}` })
-  return preparedJson(db, 'appointment_book', written, (fields) =>
+  const auditEntry = auditEntryCte(db, { ...appointmentAuditOptions, change: 'created', from: sql`${appointments}` })
+  return preparedJsonQuery(db, 'appointment_book', appointmentJson, (fields) =>
     db
-      .with(patient, doctor, booked, recording)
+      .with(patient, doctor, booked, auditEntry)
       .select(fields)
       .from(appointments)
-      .innerJoin(patients, ofPatient)
-      .innerJoin(doctors, ofDoctor),
+      .innerJoin(patients, patientOfAppointment)
+      .innerJoin(doctors, doctorOfAppointment),
   )
 })
 
-const minute = 60_000
+const msPerMinute = 60_000
 /** What is wrong with an appointment of these times, whoever it is with. A new time may not have passed. */
-function timesFault(startsAt: Date, endsAt: Date, past: boolean): Problem | undefined {
-  const length = endsAt.getTime() - startsAt.getTime()
-  if (length <= 0) return invalid('endsAt', 'must be after startsAt')
-  if (length < 5 * minute || length > 480 * minute) return new Problem('duration')
-  return past ? new Problem('in-the-past') : undefined
+function findTimesProblem(startsAt: Date, endsAt: Date, isPast: boolean): Problem | undefined {
+  const lengthMs = endsAt.getTime() - startsAt.getTime()
+  if (lengthMs <= 0) return invalidFieldProblem('endsAt', 'must be after startsAt')
+  if (lengthMs < 5 * msPerMinute || lengthMs > 480 * msPerMinute) return new Problem('duration')
+  return isPast ? new Problem('in-the-past') : undefined
 }
 
 /**
@@ -147,106 +170,141 @@ function timesFault(startsAt: Date, endsAt: Date, past: boolean): Problem | unde
  * @throws {Problem} 400 on an unknown patient or doctor, 403 where the patient is not the caller's to book for, 409
  * `duration`, `in-the-past`, `outside-hours` or `overlap`
  */
-export async function bookAppointment(db: Db, caller: Caller, values: z.output<typeof NewAppointment>) {
-  const { reach } = caller
+export async function bookAppointment(
+  db: DatabaseOrTransaction,
+  context: RequestContext,
+  values: z.output<typeof NewAppointment>,
+) {
+  const { scope } = context
   const startsAt = new Date(values.startsAt)
-  const fault = timesFault(startsAt, new Date(values.endsAt), startsAt.getTime() < Date.now())
-  if (!fault) {
-    const [booked] = await booking(db, { reach }).execute({ ...signed(caller, 201), ...values, id: newId() })
+  const timesProblem = findTimesProblem(startsAt, new Date(values.endsAt), startsAt.getTime() < Date.now())
+  if (!timesProblem) {
+    const [booked] = await bookAppointmentStatement(db, { scope }).execute({
+      ...auditParams(context, 201),
+      ...values,
+      id: newId(),
+    })
     if (booked) return booked
   }
-  const [sight, doctor] = await Promise.all([seesPatient(db, caller, values.patientId), isDoctor(db, values.doctorId)])
+  const [patientAccess, isKnownDoctor] = await Promise.all([
+    getPatientAccess(db, context, values.patientId),
+    doctorExists(db, values.doctorId),
+  ])
   const errors: FieldError[] = []
-  if (sight === 'unseen') errors.push({ path: 'patientId', message: 'is not a patient', code: 'unknown' })
-  if (!doctor) errors.push({ path: 'doctorId', message: 'is not a doctor', code: 'unknown' })
+  if (patientAccess === 'notFound') errors.push({ path: 'patientId', message: 'is not a patient', code: 'unknown' })
+  if (!isKnownDoctor) errors.push({ path: 'doctorId', message: 'is not a doctor', code: 'unknown' })
   if (errors.length > 0) throw new Problem('bad-request', { errors })
-  if (sight === 'seen') throw new Problem('forbidden')
-  throw fault ?? new Problem('outside-hours')
+  if (patientAccess === 'outOfScope') throw new Problem('forbidden')
+  throw timesProblem ?? new Problem('outside-hours')
 }
 
-/** `completing` is how far the permission to close an appointment or write its notes reaches, where that is asked for. */
-type Change = Scope & { completing: Reach | null; moves: boolean; closes: boolean }
+/** `completionScope` is how far the permission to close an appointment or write its notes reaches, where that is asked for. */
+type ChangeVariant = AppointmentVariant & { completionScope: RowScope | null; moves: boolean; closes: boolean }
 
-const changing = prepared((db: Db, { reach, completing, moves, closes }: Change) => {
-  const [starts, ends] = [
-    sql`coalesce(${placeholder('startsAt')}::timestamptz, starts_at)`,
-    sql`coalesce(${placeholder('endsAt')}::timestamptz, ends_at)`,
-  ]
-  // Locks the patient and the doctor too, in the order in which a booking does.
-  const before = db.$with('before', {}).as(sql`select ${appointments}.* from ${appointments}
-    join ${patients} on ${ofPatient} join ${doctors} on ${ofDoctor}
+const changeAppointmentStatement = preparedStatement(
+  (db: DatabaseOrTransaction, { scope, completionScope, moves, closes }: ChangeVariant) => {
+    const [starts, ends] = [
+      sql`coalesce(${placeholder('startsAt')}::timestamptz, starts_at)`,
+      sql`coalesce(${placeholder('endsAt')}::timestamptz, ends_at)`,
+    ]
+    // Locks the patient and the doctor too, in the order in which a booking does.
+    const before = db.$with('before', {}).as(sql`select ${appointments}.* from ${appointments}
+    join ${patients} on ${patientOfAppointment} join ${doctors} on ${doctorOfAppointment}
     where ${and(
       eq(appointments.id, placeholder('id')),
-      seen({ reach }),
-      permitted(reach),
-      completing ? permitted(completing) : undefined,
-      matching(etag),
+      appointmentIsVisible({ scope }),
+      inScope(scope),
+      completionScope ? inScope(completionScope) : undefined,
+      ifMatchSql(appointmentEtag),
       eq(appointments.status, sql`'scheduled'`),
       moves ? sql`${ends} - ${starts} between interval '5 minutes' and interval '8 hours'` : undefined,
       moves ? sql`is_open(${doctors.workingHours}, ${doctors.timeZone}, ${starts}, ${ends})` : undefined,
       closes ? sql`starts_at <= now()` : undefined,
     )} for no key update`)
-  const after = db.$with('appointments', {}).as(update(appointments))
-  const recording = trail(db, { ...about, changes: 'changed', rows: sql`before, ${appointments}` })
-  return preparedJson(db, 'appointment_change', written, (fields) =>
-    db
-      .with(before, after, recording)
-      .select(fields)
-      .from(appointments)
-      .innerJoin(patients, ofPatient)
-      .innerJoin(doctors, ofDoctor),
-  )
-})
-
-const permittedAppointment = prepared((db: Db, { reach, completing }: Pick<Change, 'reach' | 'completing'>) =>
-  db
-    .select({
-      permitted: sql<boolean>`${and(sql`true`, permitted(reach), completing ? permitted(completing) : undefined)}`,
+    const after = db.$with('appointments', {}).as(updateSql(appointments))
+    const auditEntry = auditEntryCte(db, {
+      ...appointmentAuditOptions,
+      change: 'changed',
+      from: sql`before, ${appointments}`,
     })
-    .from(appointments)
-    .innerJoin(patients, ofPatient)
-    .innerJoin(doctors, ofDoctor)
-    .where(and(eq(appointments.id, placeholder('id')), seen({ reach })))
-    .prepare('appointment_permitted'),
+    return preparedJsonQuery(db, 'appointment_change', appointmentJson, (fields) =>
+      db
+        .with(before, after, auditEntry)
+        .select(fields)
+        .from(appointments)
+        .innerJoin(patients, patientOfAppointment)
+        .innerJoin(doctors, doctorOfAppointment),
+    )
+  },
 )
 
-type Values = z.output<typeof AppointmentPatch>
+const appointmentInScopeStatement = preparedStatement(
+  (db: DatabaseOrTransaction, { scope, completionScope }: Pick<ChangeVariant, 'scope' | 'completionScope'>) =>
+    db
+      .select({
+        inScope: sql<boolean>`${and(sql`true`, inScope(scope), completionScope ? inScope(completionScope) : undefined)}`,
+      })
+      .from(appointments)
+      .innerJoin(patients, patientOfAppointment)
+      .innerJoin(doctors, doctorOfAppointment)
+      .where(and(eq(appointments.id, placeholder('id')), appointmentIsVisible({ scope })))
+      .prepare('appointment_permitted'),
+)
+
+type AppointmentChanges = z.output<typeof AppointmentPatch>
 
 /**
  * Moves, closes or annotates an appointment that is still scheduled. The same status again changes nothing.
  * @throws {Problem} 404, 400 where it would end before it starts, 403, 412, 409 where it is closed, or of the new times
  */
-export async function changeAppointment(db: Db, caller: Caller, id: string, values: Values) {
-  const { reach } = caller
+export async function changeAppointment(
+  db: DatabaseOrTransaction,
+  context: RequestContext,
+  id: string,
+  values: AppointmentChanges,
+) {
+  const { scope } = context
   const { status, ...rest } = values
   const closes = status === 'completed' || status === 'no_show'
-  const completing =
-    closes || values.notes !== undefined ? (permissionOf('appointments:complete')[caller.role] ?? 'none') : null
-  const time = values.startsAt ?? values.endsAt
-  const past = time !== undefined && new Date(time).getTime() < Date.now()
-  const changes = Object.keys(rest).length > 0 || (status !== undefined && status !== 'scheduled')
-  if (changes && !past && completing !== 'none') {
+  const completionScope =
+    closes || values.notes !== undefined ? (getPermission('appointments:complete')[context.role] ?? 'none') : null
+  const newTime = values.startsAt ?? values.endsAt
+  const isPast = newTime !== undefined && new Date(newTime).getTime() < Date.now()
+  const hasChanges = Object.keys(rest).length > 0 || (status !== undefined && status !== 'scheduled')
+  if (hasChanges && !isPast && completionScope !== 'none') {
     const times = { startsAt: values.startsAt ?? null, endsAt: values.endsAt ?? null }
-    const parameters = { ...signed(caller, 200), ...times, id, row: rowOf(appointments, values) }
-    const [row] = await changing(db, { reach, completing, moves: time !== undefined, closes }).execute(parameters)
+    const parameters = { ...auditParams(context, 200), ...times, id, row: toRowJson(appointments, values) }
+    const [row] = await changeAppointmentStatement(db, {
+      scope,
+      completionScope,
+      moves: newTime !== undefined,
+      closes,
+    }).execute(parameters)
     if (row) return row
   }
-  const current = await getAppointment(db, caller, id)
-  if (completing === 'none') throw new Problem('forbidden')
-  const [row] = await permittedAppointment(db, { reach, completing }).execute({ me: caller.id, id })
-  if (!row?.permitted) throw new Problem('forbidden')
-  if (isStale(caller.match, current.etag)) throw new Problem('precondition-failed')
+  const current = await getAppointment(db, context, id)
+  if (completionScope === 'none') throw new Problem('forbidden')
+  const [row] = await appointmentInScopeStatement(db, { scope, completionScope }).execute({
+    currentUserId: context.userId,
+    id,
+  })
+  if (!row?.inScope) throw new Problem('forbidden')
+  if (isStaleIfMatch(context.ifMatch, current.etag)) throw new Problem('precondition-failed')
   if (Object.keys(rest).length === 0 && (status ?? current.status) === current.status) return current
-  throw refusal(current, values, past)
+  throw findAppointmentChangeProblem(current, values, isPast)
 }
 
 /** Why an appointment that the caller may change was not changed. */
-function refusal(current: { status: string; startsAt: Date; endsAt: Date }, values: Values, past: boolean): Problem {
+function findAppointmentChangeProblem(
+  current: { status: string; startsAt: Date; endsAt: Date },
+  values: AppointmentChanges,
+  isPast: boolean,
+): Problem {
   if (current.status !== 'scheduled')
     return new Problem('conflict', { detail: `The appointment is ${current.status}: only a scheduled one changes.` })
   if (values.startsAt === undefined && values.endsAt === undefined)
     return new Problem('conflict', { detail: 'The appointment has not begun yet.' })
   const startsAt = values.startsAt ? new Date(values.startsAt) : current.startsAt
   const endsAt = values.endsAt ? new Date(values.endsAt) : current.endsAt
-  return timesFault(startsAt, endsAt, past) ?? new Problem('outside-hours')
+  return findTimesProblem(startsAt, endsAt, isPast) ?? new Problem('outside-hours')
 }

@@ -2,36 +2,36 @@ import { sql } from 'drizzle-orm'
 import { check, index, pgEnum, pgTable, text, uuid } from 'drizzle-orm/pg-core'
 import * as z from 'zod'
 import { users } from '../auth/schema.ts'
-import { history, id, instant } from '../db/columns.ts'
-import { shapeOf } from '../db/shape.ts'
+import { idColumn, timestampColumn, versionColumns } from '../db/columns.ts'
+import { createResponseSchema } from '../db/shape.ts'
 import { doctors } from '../doctors/schema.ts'
-import { id as idField, text as line, instant as moment, optional } from '../http/fields.ts'
-import { plainQuery } from '../http/page.ts'
+import { idField, instantField, optionalField, textField } from '../http/fields.ts'
+import { newestFirstQuery } from '../http/page.ts'
 import { patients } from '../patients/schema.ts'
 
-const statuses = ['scheduled', 'completed', 'cancelled', 'no_show'] as const
-export const status = pgEnum('appointment_status', statuses)
+const appointmentStatuses = ['scheduled', 'completed', 'cancelled', 'no_show'] as const
+export const appointmentStatusEnum = pgEnum('appointment_status', appointmentStatuses)
 
 /** Two exclusion constraints, which Drizzle has no words for, keep doctor and patient out of two scheduled ones at once. */
 export const appointments = pgTable(
   'appointments',
   {
-    id: id(),
+    id: idColumn(),
     patientId: uuid('patient_id')
       .notNull()
       .references(() => patients.id),
     doctorId: uuid('doctor_id')
       .notNull()
       .references(() => doctors.id),
-    startsAt: instant('starts_at').notNull(),
-    endsAt: instant('ends_at').notNull(),
-    status: status('status').notNull(),
+    startsAt: timestampColumn('starts_at').notNull(),
+    endsAt: timestampColumn('ends_at').notNull(),
+    status: appointmentStatusEnum('status').notNull(),
     reason: text('reason'),
     notes: text('notes'),
     createdBy: uuid('created_by')
       .notNull()
       .references(() => users.id),
-    ...history(),
+    ...versionColumns(),
   },
   (table) => [
     check('appointments_end_after_start', sql`starts_at < ends_at`),
@@ -45,7 +45,7 @@ export const appointments = pgTable(
 )
 
 /** What the API shows of an appointment by itself. */
-export const shownAppointment = {
+export const appointmentColumns = {
   id: appointments.id,
   patientId: appointments.patientId,
   doctorId: appointments.doctorId,
@@ -60,61 +60,61 @@ export const shownAppointment = {
 }
 
 /** And joined with both its sides. */
-export const shownWithSides = {
-  ...shownAppointment,
+export const appointmentJoinedColumns = {
+  ...appointmentColumns,
   patient: { id: patients.id, name: patients.name },
   doctor: { id: doctors.id, name: doctors.name, specialization: doctors.specialization },
 }
 
-export const Appointment = shapeOf('Appointment', shownWithSides)
+export const AppointmentResponse = createResponseSchema('Appointment', appointmentJoinedColumns)
 
-const endsAfter = ({ startsAt, endsAt }: { startsAt?: string | undefined; endsAt?: string | undefined }) =>
+const endsAfterStart = ({ startsAt, endsAt }: { startsAt?: string | undefined; endsAt?: string | undefined }) =>
   !startsAt || !endsAt || startsAt < endsAt
-const tooEarly = { path: ['endsAt'], error: 'must be after startsAt' }
+const endsBeforeStartError = { path: ['endsAt'], error: 'must be after startsAt' }
 
 export const NewAppointment = z
   .strictObject({
     patientId: idField,
     doctorId: idField,
-    startsAt: moment,
-    endsAt: moment,
-    reason: optional(line(2000)).default(null),
+    startsAt: instantField,
+    endsAt: instantField,
+    reason: optionalField(textField(2000)).default(null),
   })
-  .refine(endsAfter, tooEarly)
+  .refine(endsAfterStart, endsBeforeStartError)
   .meta({ id: 'NewAppointment' })
 
 export const AppointmentPatch = z
   .strictObject({
-    startsAt: moment,
-    endsAt: moment,
-    status: z.enum(statuses),
-    reason: optional(line(2000)),
-    notes: optional(line(2000)),
+    startsAt: instantField,
+    endsAt: instantField,
+    status: z.enum(appointmentStatuses),
+    reason: optionalField(textField(2000)),
+    notes: optionalField(textField(2000)),
   })
   .partial()
-  .refine(endsAfter, tooEarly)
+  .refine(endsAfterStart, endsBeforeStartError)
   .refine(({ status, startsAt, endsAt }) => status === undefined || (startsAt ?? endsAt) === undefined, {
     path: ['status'],
     error: 'cannot change together with times',
   })
   .meta({ id: 'AppointmentPatch' })
 
-export const AppointmentQuery = plainQuery({
+export const AppointmentQuery = newestFirstQuery({
   patientId: idField.optional(),
   doctorId: idField.optional(),
-  status: z.enum(statuses).optional(),
-  from: moment.optional(),
-  to: moment.optional(),
+  status: z.enum(appointmentStatuses).optional(),
+  from: instantField.optional(),
+  to: instantField.optional(),
 })
 
-const day = z.iso.date().refine((value) => value >= '1900-01-01', 'must not be before 1900')
-const longest = 31
+const slotDay = z.iso.date().refine((value) => value >= '1900-01-01', 'must not be before 1900')
+const maxSlotDays = 31
 const daysBetween = (from: string, to: string) => (Date.parse(to) - Date.parse(from)) / 86_400_000
 
 export const SlotQuery = z
   .strictObject({
-    from: day,
-    to: day,
+    from: slotDay,
+    to: slotDay,
     minutes: z
       .string()
       .regex(/^\d{1,3}$/, 'must be a whole number from 5 to 480')
@@ -123,8 +123,11 @@ export const SlotQuery = z
       .meta({ type: 'integer', pattern: undefined, minimum: 5, maximum: 480 }),
   })
   .refine(({ from, to }) => from <= to, { path: ['to'], error: 'must not be before from' })
-  .refine(({ from, to }) => daysBetween(from, to) < longest, { path: ['to'], error: `must be within ${longest} days` })
+  .refine(({ from, to }) => daysBetween(from, to) < maxSlotDays, {
+    path: ['to'],
+    error: `must be within ${maxSlotDays} days`,
+  })
 
-export const Slots = z
+export const SlotsResponse = z
   .object({ results: z.array(z.object({ startsAt: z.iso.datetime(), endsAt: z.iso.datetime() })) })
   .meta({ id: 'Slots' })

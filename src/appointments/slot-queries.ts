@@ -1,43 +1,43 @@
 import { and, eq, sql } from 'drizzle-orm'
-import { live } from '../access/scope.ts'
-import type { Db } from '../db/client.ts'
-import { prepared } from '../db/prepared.ts'
+import { notDeleted } from '../access/scope.ts'
+import type { DatabaseOrTransaction } from '../db/client.ts'
+import { preparedStatement } from '../db/prepared.ts'
 import { doctors } from '../doctors/schema.ts'
 import { Problem } from '../http/problem.ts'
 import { appointments } from './schema.ts'
 
 const { placeholder } = sql
-const [from, to] = [sql`${placeholder('from')}::date`, sql`${placeholder('to')}::date`]
+const [fromDateSql, toDateSql] = [sql`${placeholder('from')}::date`, sql`${placeholder('to')}::date`]
 
 /** What the doctor has booked, as one multirange, so that it is gathered once and not once a slot. */
-const taken = sql`(select coalesce(range_agg(tstzrange(starts_at, ends_at)), '{}') from ${appointments}
+const bookedRangesSql = sql`(select coalesce(range_agg(tstzrange(starts_at, ends_at)), '{}') from ${appointments}
   where doctor_id = ${doctors.id} and status = 'scheduled'
-    and tstzrange(starts_at, ends_at) && tstzrange((${from} - 1)::timestamp at time zone 'UTC', (${to} + 3)::timestamp at time zone 'UTC'))`
+    and tstzrange(starts_at, ends_at) && tstzrange((${fromDateSql} - 1)::timestamp at time zone 'UTC', (${toDateSql} + 3)::timestamp at time zone 'UTC'))`
 
-const free = sql`(
+const freeSlotsSql = sql`(
   select coalesce(json_agg(json_build_object('startsAt', lower(slot), 'endsAt', upper(slot)) order by slot), '[]')
-  from open_slots(${doctors.workingHours}, ${doctors.timeZone}, ${from}, ${to}, ${placeholder('minutes')}::int)
-  where lower(slot) >= now() and not slot && ${taken})`
+  from open_slots(${doctors.workingHours}, ${doctors.timeZone}, ${fromDateSql}, ${toDateSql}, ${placeholder('minutes')}::int)
+  where lower(slot) >= now() and not slot && ${bookedRangesSql})`
 
 /** JSON comes as text. */
-const slots = (text: string): { startsAt: string; endsAt: string }[] => JSON.parse(text)
+const parseSlots = (text: string): { startsAt: string; endsAt: string }[] => JSON.parse(text)
 
-const freeSlots = prepared((db: Db) =>
+const freeSlotsStatement = preparedStatement((db: DatabaseOrTransaction) =>
   db
-    .select({ free: sql`${free}`.mapWith(slots) })
+    .select({ free: sql`${freeSlotsSql}`.mapWith(parseSlots) })
     .from(doctors)
-    .where(and(eq(doctors.id, placeholder('id')), live(doctors)))
+    .where(and(eq(doctors.id, placeholder('id')), notDeleted(doctors)))
     .prepare('slots'),
 )
 
-type Wanted = { from: string; to: string; minutes: number }
+type SlotListQuery = { from: string; to: string; minutes: number }
 
 /**
  * The times of so many minutes that can be booked with the doctor, on the days from `from` to `to` of the doctor's zone.
  * @throws {Problem} 404
  */
-export async function listSlots(db: Db, id: string, wanted: Wanted) {
-  const [row] = await freeSlots(db, {}).execute({ id, ...wanted })
+export async function listSlots(db: DatabaseOrTransaction, doctorId: string, query: SlotListQuery) {
+  const [row] = await freeSlotsStatement(db, {}).execute({ id: doctorId, ...query })
   if (!row) throw new Problem('not-found')
   return row.free.map(({ startsAt, endsAt }) => ({ startsAt: new Date(startsAt), endsAt: new Date(endsAt) }))
 }

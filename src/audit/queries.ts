@@ -1,77 +1,90 @@
 import { and, count, eq, gte, lt, or, type SQL, sql } from 'drizzle-orm'
 import { alias, QueryBuilder } from 'drizzle-orm/pg-core'
 import type { z } from 'zod'
-import type { Db } from '../db/client.ts'
-import { pages, preparedPage } from '../db/pages.ts'
-import { timeOf } from '../id.ts'
-import { type AuditQuery, audit, shownEntry } from './schema.ts'
+import type { DatabaseOrTransaction } from '../db/client.ts'
+import { defineKeysetList, preparedPageQuery } from '../db/pages.ts'
+import { getUuidTime } from '../id.ts'
+import { type AuditQuery, auditEntryColumns, auditLog } from './schema.ts'
 
 const { placeholder } = sql
 
-const ofPatient = or(
-  eq(audit.patientId, placeholder('patientId')),
-  sql`${audit.patientIds} @> array[${placeholder('patientId')}::uuid]`,
+const isAboutPatient = or(
+  eq(auditLog.patientId, placeholder('patientId')),
+  sql`${auditLog.patientIds} @> array[${placeholder('patientId')}::uuid]`,
 )
 
-type Filters = { [Name in 'patientId' | 'userId' | 'action' | 'requestId' | 'requestedAt' | 'from' | 'to']: boolean }
+type AuditFilters = {
+  [Name in 'patientId' | 'userId' | 'action' | 'requestId' | 'requestedAt' | 'from' | 'to']: boolean
+}
 
-const orders = { createdAt: { key: audit.at, type: 'timestamptz', id: audit.id } } as const
-const countOf = (db: Db, where: SQL | undefined) =>
-  db.select({ count: count() }).from(audit).where(where).prepare('audit_count')
+const auditOrders = { createdAt: { key: auditLog.at, type: 'timestamptz', id: auditLog.id } } as const
+const countEntriesStatement = (db: DatabaseOrTransaction, where: SQL | undefined) =>
+  db.select({ count: count() }).from(auditLog).where(where).prepare('audit_count')
 
-const auditPages = pages({
-  orders,
-  where: (filters: Filters) =>
+const auditEntryList = defineKeysetList({
+  orders: auditOrders,
+  where: (filters: AuditFilters) =>
     and(
-      filters.patientId ? ofPatient : undefined,
-      filters.userId ? eq(audit.userId, placeholder('userId')) : undefined,
-      filters.action ? eq(audit.action, placeholder('action')) : undefined,
-      filters.requestId ? eq(audit.requestId, placeholder('requestId')) : undefined,
+      filters.patientId ? isAboutPatient : undefined,
+      filters.userId ? eq(auditLog.userId, placeholder('userId')) : undefined,
+      filters.action ? eq(auditLog.action, placeholder('action')) : undefined,
+      filters.requestId ? eq(auditLog.requestId, placeholder('requestId')) : undefined,
       filters.requestedAt
-        ? sql`${audit.at} between ${placeholder('requestedAt')}::timestamptz - interval '1 hour'
+        ? sql`${auditLog.at} between ${placeholder('requestedAt')}::timestamptz - interval '1 hour'
             and ${placeholder('requestedAt')}::timestamptz + interval '1 hour'`
         : undefined,
-      filters.from ? gte(audit.at, sql`${placeholder('from')}::timestamptz`) : undefined,
-      filters.to ? lt(audit.at, sql`${placeholder('to')}::timestamptz`) : undefined,
+      filters.from ? gte(auditLog.at, sql`${placeholder('from')}::timestamptz`) : undefined,
+      filters.to ? lt(auditLog.at, sql`${placeholder('to')}::timestamptz`) : undefined,
     ),
-  page: (db, parts) =>
-    preparedPage(db, 'audit', parts, { shown: shownEntry, kept: { id: audit.id } }, (fields) =>
-      db.select(fields).from(audit),
+  preparePage: (db, parts) =>
+    preparedPageQuery(
+      db,
+      'audit',
+      parts,
+      { jsonColumns: auditEntryColumns, serverColumns: { id: auditLog.id } },
+      (fields) => db.select(fields).from(auditLog),
     ),
-  count: countOf,
+  prepareCount: countEntriesStatement,
 })
 
 /** What is said to a patient of the list that showed them: whom else it showed is not theirs to know. */
-const named = alias(audit, 'named')
-const onlyThePatient = sql`case when audit.patient_ids is not null then array[${placeholder('patientId')}::uuid] end`
-const namingOnePatient = new QueryBuilder()
-  .select({ patientIds: onlyThePatient.as('patient_ids') })
+const patientIdsAlias = alias(auditLog, 'named')
+const onlyThePatientSql = sql`case when audit.patient_ids is not null then array[${placeholder('patientId')}::uuid] end`
+const onePatientSubquery = new QueryBuilder()
+  .select({ patientIds: onlyThePatientSql.as('patient_ids') })
   .from(sql`(values (1)) as one`)
   .as('named')
 
-const patientPages = pages({
-  orders,
-  where: () => ofPatient,
-  page: (db, parts) =>
-    preparedPage(
+const patientAuditList = defineKeysetList({
+  orders: auditOrders,
+  where: () => isAboutPatient,
+  preparePage: (db, parts) =>
+    preparedPageQuery(
       db,
       'audit_of_patient',
       parts,
-      { shown: { ...shownEntry, patientIds: named.patientIds }, kept: { id: audit.id } },
-      (fields) => db.select(fields).from(audit).crossJoinLateral(namingOnePatient),
+      {
+        jsonColumns: { ...auditEntryColumns, patientIds: patientIdsAlias.patientIds },
+        serverColumns: { id: auditLog.id },
+      },
+      (fields) => db.select(fields).from(auditLog).crossJoinLateral(onePatientSubquery),
     ),
-  count: countOf,
+  prepareCount: countEntriesStatement,
 })
 
-type Query = Pick<z.output<typeof AuditQuery>, 'patientId' | 'userId' | 'action' | 'requestId' | 'from' | 'to'>
+type AuditListQuery = Pick<z.output<typeof AuditQuery>, 'patientId' | 'userId' | 'action' | 'requestId' | 'from' | 'to'>
 
 /** The entries about the patient, and the lists that showed them, which name nobody else. */
-export const listEntriesOfPatient = (db: Db, patientId: string) => patientPages(db, {}, { patientId })
+export const listAuditEntriesOfPatient = (db: DatabaseOrTransaction, patientId: string) =>
+  patientAuditList(db, {}, { patientId })
 
 /** The entries that `query` asks for; those of a patient are the ones about them alone and the lists that showed them. */
-export function listEntries(db: Db, { patientId, userId, action, requestId, from, to }: Query) {
+export function listAuditEntries(
+  db: DatabaseOrTransaction,
+  { patientId, userId, action, requestId, from, to }: AuditListQuery,
+) {
   // No index is kept of the ids of requests: those made here tell the time, by which their entries are found.
-  const requestedAt = requestId === undefined ? undefined : timeOf(requestId)
+  const requestedAt = requestId === undefined ? undefined : getUuidTime(requestId)
   const filters = {
     patientId: patientId !== undefined,
     userId: userId !== undefined,
@@ -81,5 +94,5 @@ export function listEntries(db: Db, { patientId, userId, action, requestId, from
     from: from !== undefined,
     to: to !== undefined,
   }
-  return auditPages(db, filters, { patientId, userId, action, requestId, requestedAt, from, to })
+  return auditEntryList(db, filters, { patientId, userId, action, requestId, requestedAt, from, to })
 }

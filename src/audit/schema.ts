@@ -1,20 +1,20 @@
 import { getTableColumns } from 'drizzle-orm'
 import { index, jsonb, pgTable, smallint, text, uuid } from 'drizzle-orm/pg-core'
 import * as z from 'zod'
-import { id, instant } from '../db/columns.ts'
-import { shapeOf } from '../db/shape.ts'
-import { id as idField, instant as moment } from '../http/fields.ts'
-import { requestId } from '../http/headers.ts'
-import { plainQuery } from '../http/page.ts'
+import { idColumn, timestampColumn } from '../db/columns.ts'
+import { createResponseSchema } from '../db/shape.ts'
+import { idField, instantField } from '../http/fields.ts'
+import { requestIdPattern } from '../http/headers.ts'
+import { newestFirstQuery } from '../http/page.ts'
 
-export type Changes = Record<string, { before: unknown; after: unknown }>
+export type AuditChanges = Record<string, { before: unknown; after: unknown }>
 
 /** Who saw or changed what. A trigger refuses to update or delete rows. No foreign keys: the trail outlives what it names. */
-export const audit = pgTable(
+export const auditLog = pgTable(
   'audit',
   {
-    id: id(),
-    at: instant('at').notNull().defaultNow(),
+    id: idColumn(),
+    at: timestampColumn('at').notNull().defaultNow(),
     userId: uuid('user_id'),
     role: text('role'),
     action: text('action').notNull(),
@@ -26,7 +26,7 @@ export const audit = pgTable(
     ip: text('ip').notNull(),
     userAgent: text('user_agent'),
     requestId: text('request_id').notNull(),
-    changes: jsonb('changes').$type<Changes>(),
+    changes: jsonb('changes').$type<AuditChanges>(),
   },
   (table) => [
     index('audit_at_idx').on(table.at, table.id),
@@ -38,14 +38,14 @@ export const audit = pgTable(
 )
 
 /** What the API shows of an entry: all of it. */
-export const shownEntry = getTableColumns(audit)
+export const auditEntryColumns = getTableColumns(auditLog)
 
-export const AuditEntry = shapeOf('AuditEntry', shownEntry, {
+export const AuditEntryResponse = createResponseSchema('AuditEntry', auditEntryColumns, {
   patientIds: z.array(z.uuid()).nullable(),
   changes: z.record(z.string(), z.object({ before: z.unknown(), after: z.unknown() })).nullable(),
 })
 
-export const AuditQuery = plainQuery({
+export const AuditQuery = newestFirstQuery({
   patientId: idField.optional(),
   userId: idField.optional(),
   action: z
@@ -54,11 +54,11 @@ export const AuditQuery = plainQuery({
     .optional(),
   requestId: z
     .string()
-    .regex(requestId, 'must be a request id: 1 to 128 letters, digits, dots, dashes and underscores')
+    .regex(requestIdPattern, 'must be a request id: 1 to 128 letters, digits, dots, dashes and underscores')
     .optional()
     .meta({
       description: 'The `X-Request-Id` of an answer. One that a client chose is found sooner with `from` and `to`.',
     }),
-  from: moment.optional(),
-  to: moment.optional(),
+  from: instantField.optional(),
+  to: instantField.optional(),
 })

@@ -1,8 +1,8 @@
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Log } from '../http/log.ts'
+import type { Logger } from '../http/log.ts'
 import { newId } from '../id.ts'
-import type { Audit } from './record.ts'
+import type { AuditWriter } from './record.ts'
 
 const isSpoolFile = (name: string) => /^audit-[0-9a-f-]{36}\.jsonl$/.test(name)
 
@@ -10,16 +10,16 @@ const isSpoolFile = (name: string) => /^audit-[0-9a-f-]{36}\.jsonl$/.test(name)
  * Keeps rows of the audit log that could not be written in a file of their own in `folder`, for the next start: one row of
  * JSON a line, on the disk before it has its name. Resolves to the file.
  */
-export async function keepInSpool(folder: string, rows: readonly string[]): Promise<string> {
+export async function saveToSpool(folder: string, rows: readonly string[]): Promise<string> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const file = join(folder, `audit-${newId()}.jsonl`)
-  const unfinished = `${file}.part`
-  const handle = await open(unfinished, 'wx', 0o600)
+  const partialFile = `${file}.part`
+  const handle = await open(partialFile, 'wx', 0o600)
   await handle
     .writeFile(`${rows.join('\n')}\n`)
     .then(() => handle.sync())
     .finally(() => handle.close())
-  await rename(unfinished, file)
+  await rename(partialFile, file)
   return file
 }
 
@@ -30,13 +30,18 @@ const retryIntervalMs = 5000
  * Writes what earlier processes left in `folder`, and removes each file once all its rows are committed. Rows have ids of
  * their own, so that several processes may take up the same file: each row is written once. Tries until `stopped`.
  */
-export async function takeUpSpool(folder: string, audit: Audit, log: Log, stopped: AbortSignal): Promise<void> {
+export async function replaySpool(
+  folder: string,
+  auditWriter: AuditWriter,
+  log: Logger,
+  stopped: AbortSignal,
+): Promise<void> {
   const names = await readdir(folder).catch(() => [])
   for (const name of names.filter(isSpoolFile).toSorted()) {
     const file = join(folder, name)
     try {
       const rows = (await readFile(file, 'utf8')).split('\n').filter(Boolean)
-      while (!stopped.aborted && !(await audit.write(rows))) await pause(retryIntervalMs, stopped)
+      while (!stopped.aborted && !(await auditWriter.writeRows(rows))) await abortableDelay(retryIntervalMs, stopped)
       if (stopped.aborted) return
       await rm(file, { force: true })
       log.info({ msg: 'audit entries of an earlier process were written', entries: rows.length, file })
@@ -48,7 +53,7 @@ export async function takeUpSpool(folder: string, audit: Audit, log: Log, stoppe
   }
 }
 
-const pause = (ms: number, stopped: AbortSignal) =>
+const abortableDelay = (ms: number, stopped: AbortSignal) =>
   new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, ms)
     timer.unref()

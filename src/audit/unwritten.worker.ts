@@ -1,8 +1,8 @@
-import type { Log } from '../http/log.ts'
-import type { Audit } from './record.ts'
+import type { Logger } from '../http/log.ts'
+import type { AuditWriter } from './record.ts'
 
 /** How often the entries of a request are tried behind its answer, a second apart. */
-const tries = 3
+const maxWriteAttempts = 3
 /** Entries kept at most: those of requests that were under way when writing failed first, as nothing is shown after that. */
 const maxRows = 10_000
 
@@ -19,16 +19,16 @@ export class UnwrittenEntries {
    * Writes in front of an answer what waits and what this request has added. Resolves to whether the database took it;
    * where not, what the request added is thrown away, and nothing of its answer may be shown.
    */
-  async writeBefore(audit: Audit): Promise<boolean> {
+  async writeBefore(audit: AuditWriter): Promise<boolean> {
     return this.#write(audit, audit.takePending(), [])
   }
 
   /** Writes behind an answer what waits and what its request has added, and keeps what the database does not take. */
-  async writeBehind(audit: Audit, log: Log): Promise<void> {
+  async writeBehind(audit: AuditWriter, log: Logger): Promise<void> {
     const added = audit.takePending()
     if (added.length === 0 && !this.failing) return
     if (await this.#write(audit, added, added)) return
-    for (let tried = 1; tried < tries; tried += 1) {
+    for (let tried = 1; tried < maxWriteAttempts; tried += 1) {
       await new Promise((resolve) => setTimeout(resolve, 1000))
       if (await this.#write(audit, [], [])) return
     }
@@ -37,9 +37,9 @@ export class UnwrittenEntries {
   }
 
   /** Writes what waits and `rows`; where the database refuses, `kept` waits too. */
-  async #write(audit: Audit, rows: readonly string[], kept: readonly string[]): Promise<boolean> {
+  async #write(audit: AuditWriter, rows: readonly string[], kept: readonly string[]): Promise<boolean> {
     const waiting = this.#rows.splice(0)
-    const isWritten = await audit.write([...waiting, ...rows])
+    const isWritten = await audit.writeRows([...waiting, ...rows])
     if (!isWritten) this.#rows.unshift(...waiting, ...kept)
     this.failing = !isWritten
     return isWritten

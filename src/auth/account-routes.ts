@@ -1,47 +1,78 @@
 import { type Context, Hono } from 'hono'
-import { anyone, type Caller, can, type Guarded, sender } from '../access/can.ts'
-import type { Asked } from '../env.ts'
-import { nothing, one, page } from '../http/about.ts'
-import { answerChanged, answerOne } from '../http/etag.ts'
-import { ById } from '../http/fields.ts'
-import { answerPage, plainQuery, readPage } from '../http/page.ts'
-import { invalid, Problem } from '../http/problem.ts'
+import { allowAnyone, can, type GuardedEnv, getClientInfo, type RequestContext } from '../access/can.ts'
+import type { BaseContext } from '../env.ts'
+import { noContent, pageResponse, recordResponse } from '../http/about.ts'
+import { respondWithChanged, respondWithRecord } from '../http/etag.ts'
+import { IdParam } from '../http/fields.ts'
+import { fetchPage, newestFirstQuery, respondWithPage } from '../http/page.ts'
+import { invalidFieldProblem, Problem } from '../http/problem.ts'
 import { noQuery, valid } from '../http/valid.ts'
-import { changeOwn, changePassword, findIdentity, findOwnAccount, findReset, resetPassword } from './account-queries.ts'
-import { unauthorized } from './authenticate.ts'
-import { passwordFaults } from './passwords.ts'
-import { AccountPatch, NewPassword, OwnAccount, Reset, Session } from './schema.ts'
+import {
+  changeOwnAccount,
+  changePassword,
+  findIdentity,
+  findOwnAccount,
+  findPasswordReset,
+  resetPassword,
+} from './account-queries.ts'
+import { unauthorizedProblem } from './authenticate.ts'
+import { findPasswordErrors } from './passwords.ts'
+import {
+  AccountPatch,
+  OwnAccountResponse,
+  PasswordChangeRequest,
+  PasswordResetRequest,
+  SessionResponse,
+} from './schema.ts'
 import { endSessions, listSessions } from './session-queries.ts'
-import { assertOpen, countAttempt, emptyAccount, registrationBuckets, signInBuckets, tokenBuckets } from './throttle.ts'
-import { hashOf } from './tokens.ts'
+import {
+  assertBucketsOpen,
+  countAttempt,
+  registrationBuckets,
+  resetFailures,
+  signInBuckets,
+  tokenBuckets,
+} from './throttle.ts'
+import { hashToken } from './tokens.ts'
 
 /** The refusal of a password or token that is not right, and its row of the trail: somebody may be guessing. */
-function refused(c: Asked, path: 'currentPassword' | 'token', message: string, caller?: Caller): Problem {
-  c.env.metrics.loginFailed()
-  c.env.audit.add({
-    ...{ ...sender(c), userId: caller?.id ?? null, role: caller?.role ?? null },
+function refusedSecretProblem(
+  c: BaseContext,
+  path: 'currentPassword' | 'token',
+  message: string,
+  context?: RequestContext,
+): Problem {
+  c.env.metrics.countFailedLogin()
+  c.env.auditWriter.enqueue({
+    ...{ ...getClientInfo(c), userId: context?.userId ?? null, role: context?.role ?? null },
     ...{ action: 'auth.login_failed', resource: 'auth', status: 400 },
   })
-  return invalid(path, message, path === 'token' ? 'invalid' : 'wrong')
+  return invalidFieldProblem(path, message, path === 'token' ? 'invalid' : 'wrong')
 }
-const wrongPassword = (c: Context<Guarded>) => refused(c, 'currentPassword', 'is not your password', c.get('caller'))
-const wrongToken = (c: Asked) => refused(c, 'token', 'is not valid, or no longer')
+const wrongPasswordProblem = (c: Context<GuardedEnv>) =>
+  refusedSecretProblem(c, 'currentPassword', 'is not your password', c.get('requestContext'))
+const wrongResetTokenProblem = (c: BaseContext) => refusedSecretProblem(c, 'token', 'is not valid, or no longer')
 
 /**
  * The caller's identity once `password` has proved to be theirs, throttled like a sign-in.
  * @throws {Problem} 400 on `currentPassword`, 429
  */
-async function prove(c: Context<Guarded>, password: string) {
-  const { config, db, passwords, address } = c.env
-  const identity = await findIdentity(db, c.get('caller').id, address)
-  if (!identity) throw unauthorized()
-  const buckets = signInBuckets(config, identity.email, address, identity.known ? 'known' : 'signedInElsewhere')
-  await assertOpen(db, buckets)
-  if (!(await passwords.verify(identity.passwordHash, password, () => assertOpen(db, buckets)))) {
+async function verifyOwnPassword(c: Context<GuardedEnv>, password: string) {
+  const { config, db, passwordHasher, clientAddress } = c.env
+  const identity = await findIdentity(db, c.get('requestContext').userId, clientAddress)
+  if (!identity) throw unauthorizedProblem()
+  const buckets = signInBuckets(
+    config,
+    identity.email,
+    clientAddress,
+    identity.isKnownNetwork ? 'known' : 'signedInElsewhere',
+  )
+  await assertBucketsOpen(db, buckets)
+  if (!(await passwordHasher.verify(identity.passwordHash, password, () => assertBucketsOpen(db, buckets)))) {
     await countAttempt(db, buckets)
-    throw wrongPassword(c)
+    throw wrongPasswordProblem(c)
   }
-  await emptyAccount(db, buckets)
+  await resetFailures(db, buckets)
   return identity
 }
 
@@ -49,125 +80,137 @@ async function prove(c: Context<Guarded>, password: string) {
 export const accountRoutes = new Hono()
   .get(
     '/me',
-    can('account:get', { id: 'getMe', summary: 'Get one’s own account', answers: one(OwnAccount) }),
+    can('account:get', {
+      operationId: 'getMe',
+      summary: 'Get one’s own account',
+      responds: recordResponse(OwnAccountResponse),
+    }),
     noQuery(),
     async (c) => {
-      const user = await findOwnAccount(c.env.db, c.get('caller').id)
-      if (!user) throw unauthorized()
-      return answerOne(c, user)
+      const user = await findOwnAccount(c.env.db, c.get('requestContext').userId)
+      if (!user) throw unauthorizedProblem()
+      return respondWithRecord(c, user)
     },
   )
   .patch(
     '/me',
     can('account:update', {
-      id: 'updateMe',
+      operationId: 'updateMe',
       summary: 'Change one’s own name or address',
       description: 'A new address needs `currentPassword`, and is asked for no more often than a registration.',
-      answers: one(OwnAccount),
+      responds: recordResponse(OwnAccountResponse),
       problems: ['conflict', 'too-many-requests'],
     }),
     valid('json', AccountPatch),
     async (c) => {
       const { currentPassword, ...values } = c.req.valid('json')
       let provedHash: string | undefined
-      if (values.email !== undefined && values.email !== (await findOwnAccount(c.env.db, c.get('caller').id))?.email) {
+      if (
+        values.email !== undefined &&
+        values.email !== (await findOwnAccount(c.env.db, c.get('requestContext').userId))?.email
+      ) {
         if (currentPassword === undefined)
-          throw invalid('currentPassword', 'is needed to change the e-mail address', 'required')
-        provedHash = (await prove(c, currentPassword)).passwordHash
+          throw invalidFieldProblem('currentPassword', 'is needed to change the e-mail address', 'required')
+        provedHash = (await verifyOwnPassword(c, currentPassword)).passwordHash
         // Which addresses are taken is told as slowly as to who registers.
-        await countAttempt(c.env.db, registrationBuckets(c.env.config, c.env.address))
+        await countAttempt(c.env.db, registrationBuckets(c.env.config, c.env.clientAddress))
       }
-      const user = await changeOwn(c.env.db, c.get('caller'), values, provedHash)
-      if (user === 'passwordChanged') throw wrongPassword(c)
+      const user = await changeOwnAccount(c.env.db, c.get('requestContext'), values, provedHash)
+      if (user === 'passwordChanged') throw wrongPasswordProblem(c)
       if (!user) throw new Problem('precondition-failed')
-      return answerChanged(c, user)
+      return respondWithChanged(c, user)
     },
   )
   .post(
     '/password',
     can('account:password', {
-      id: 'changePassword',
+      operationId: 'changePassword',
       summary: 'Change one’s own password',
       description:
         'Every other session ends, and so do the calendar feeds that the account has made and a reset token of its.',
-      answers: nothing,
+      responds: noContent,
       problems: ['too-many-requests'],
     }),
-    valid('json', NewPassword),
+    valid('json', PasswordChangeRequest),
     async (c) => {
-      const { config, db, passwords, sessions } = c.env
+      const { config, db, passwordHasher, sessionCache } = c.env
       const { currentPassword, newPassword } = c.req.valid('json')
-      const identity = await prove(c, currentPassword)
-      const errors = passwordFaults(config, 'newPassword', newPassword, identity)
+      const identity = await verifyOwnPassword(c, currentPassword)
+      const errors = findPasswordErrors(config, 'newPassword', newPassword, identity)
       if (errors.length > 0) throw new Problem('bad-request', { errors })
       const changed = await changePassword(
         db,
-        c.get('caller'),
+        c.get('requestContext'),
         identity.passwordHash,
-        await passwords.hash(newPassword),
+        await passwordHasher.hash(newPassword),
       )
-      if (!changed) throw wrongPassword(c)
-      sessions.forget({ user: c.get('caller').id })
+      if (!changed) throw wrongPasswordProblem(c)
+      sessionCache.forget({ user: c.get('requestContext').userId })
       return c.body(null, 204)
     },
   )
   .post(
     '/reset',
-    anyone({
-      id: 'resetPassword',
+    allowAnyone({
+      operationId: 'resetPassword',
       summary: 'Set a password with a reset token',
       description:
         'Every session ends, and so do the calendar feeds that the account has made. A refused password does not use the token up.',
-      answers: nothing,
+      responds: noContent,
       problems: ['too-many-requests'],
     }),
-    valid('json', Reset),
+    valid('json', PasswordResetRequest),
     async (c) => {
-      const { config, db, passwords, sessions, address } = c.env
+      const { config, db, passwordHasher, sessionCache, clientAddress } = c.env
       const { token, newPassword } = c.req.valid('json')
-      const buckets = tokenBuckets(config, address)
-      await assertOpen(db, buckets)
-      const tokenHash = hashOf(token)
-      const account = await findReset(db, tokenHash)
+      const buckets = tokenBuckets(config, clientAddress)
+      await assertBucketsOpen(db, buckets)
+      const tokenHash = hashToken(token)
+      const account = await findPasswordReset(db, tokenHash)
       if (!account) {
         await countAttempt(db, buckets)
-        throw wrongToken(c)
+        throw wrongResetTokenProblem(c)
       }
-      const errors = passwordFaults(config, 'newPassword', newPassword, account)
+      const errors = findPasswordErrors(config, 'newPassword', newPassword, account)
       if (errors.length > 0) throw new Problem('bad-request', { errors })
-      const user = await resetPassword(db, sender(c), tokenHash, await passwords.hash(newPassword))
-      if (!user) throw wrongToken(c)
-      sessions.forget({ user })
+      const user = await resetPassword(db, getClientInfo(c), tokenHash, await passwordHasher.hash(newPassword))
+      if (!user) throw wrongResetTokenProblem(c)
+      sessionCache.forget({ user })
       return c.body(null, 204)
     },
   )
   .get(
     '/sessions',
-    can('sessions:list', { id: 'listSessions', summary: 'List one’s own sessions', answers: page(Session) }),
-    valid('query', plainQuery({})),
-    async (c) => answerPage(c, await readPage(c, c.req.valid('query'), listSessions(c.env.db, c.get('caller')))),
+    can('sessions:list', {
+      operationId: 'listSessions',
+      summary: 'List one’s own sessions',
+      responds: pageResponse(SessionResponse),
+    }),
+    valid('query', newestFirstQuery({})),
+    async (c) =>
+      respondWithPage(c, await fetchPage(c, c.req.valid('query'), listSessions(c.env.db, c.get('requestContext')))),
   )
   .delete(
     '/sessions/:id',
-    can('sessions:end', { id: 'endSession', summary: 'End one of one’s own sessions', answers: nothing }),
-    valid('param', ById),
+    can('sessions:end', { operationId: 'endSession', summary: 'End one of one’s own sessions', responds: noContent }),
+    valid('param', IdParam),
     noQuery(),
     async (c) => {
       const session = c.req.valid('param').id
-      const ended = await endSessions(c.env.db, sender(c), { session, userId: c.get('caller').id })
+      const ended = await endSessions(c.env.db, getClientInfo(c), { session, userId: c.get('requestContext').userId })
       if (ended.length === 0) throw new Problem('not-found')
-      c.env.sessions.forget({ session })
+      c.env.sessionCache.forget({ session })
       return c.body(null, 204)
     },
   )
   .post(
     '/logout-all',
-    can('sessions:end', { id: 'logoutAll', summary: 'End all of one’s own sessions', answers: nothing }),
+    can('sessions:end', { operationId: 'logoutAll', summary: 'End all of one’s own sessions', responds: noContent }),
     noQuery(),
     async (c) => {
-      const user = c.get('caller').id
-      await endSessions(c.env.db, sender(c), { userId: user })
-      c.env.sessions.forget({ user })
+      const user = c.get('requestContext').userId
+      await endSessions(c.env.db, getClientInfo(c), { userId: user })
+      c.env.sessionCache.forget({ user })
       return c.body(null, 204)
     },
   )

@@ -2,7 +2,7 @@
  * Of the 10,000 most common passwords (SecLists, 10-million-password-list-top-10000, MIT), in lower case, those of
  * eight characters or more: shorter ones are refused for their length.
  */
-const list = `
+const commonPasswordText = `
 0.0.0.000 00000000 0000000000 01011900 01011910 01011960 01011970 01011971 01011972 01011973 01011974 01011975
 01011976 01011977 01011978 01011979 01011980 01011981 01011982 01011983 01011984 01011985 01011986 01011987 01011988
 01011989 01011990 01011991 01011992 01011993 01011994 01011995 01011999 01012000 01012001 01012009 01012010 01012011
@@ -267,4 +267,4 @@ yosemite yyyyyyyy z1x2c3v4 zachary1 zanzibar zaq12wsx zaq1xsw2 zaqwsxcde zaqxswc
 zxcasdqwe zxcasdqwe123 zxcv1234 zxcvbnm1 zxcvbnm123 zzzzzzzz
 `
 
-export const commonPasswords: ReadonlySet<string> = new Set(list.trim().split(/\s+/))
+export const commonPasswords: ReadonlySet<string> = new Set(commonPasswordText.trim().split(/\s+/))

@@ -3,20 +3,20 @@ import { pbkdf2, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { PasswordHasher } from './passwords.ts'
 
-const derive = promisify(pbkdf2)
+const pbkdf2Async = promisify(pbkdf2)
 /** `pbkdf2_sha256$<iterations>$<salt>$<base64 of 32 bytes>`, as Django's default hasher writes it. */
-const format = /^pbkdf2_sha256\$(\d{1,7})\$([^$]{1,128})\$([A-Za-z0-9+/]{43}=)$/
+const djangoHashPattern = /^pbkdf2_sha256\$(\d{1,7})\$([^$]{1,128})\$([A-Za-z0-9+/]{43}=)$/
 
 /**
  * Lets `hasher` verify Django's hashes too, so that accounts move over without a reset. It makes none: to
- * `outdated()` they are old, and the next sign-in replaces them.
+ * `needsRehash()` they are old, and the next sign-in replaces them.
  */
-export const withDjango = (hasher: PasswordHasher): PasswordHasher => ({
+export const withDjangoHashes = (hasher: PasswordHasher): PasswordHasher => ({
   ...hasher,
   async verify(hash, password) {
-    const [, iterations, salt, digest] = format.exec(hash) ?? []
+    const [, iterations, salt, digest] = djangoHashPattern.exec(hash) ?? []
     if (!salt || !digest) return hasher.verify(hash, password)
     const expected = Buffer.from(digest, 'base64')
-    return timingSafeEqual(await derive(password, salt, Number(iterations), expected.length, 'sha256'), expected)
+    return timingSafeEqual(await pbkdf2Async(password, salt, Number(iterations), expected.length, 'sha256'), expected)
   },
 })

@@ -1,19 +1,26 @@
 import { and, eq, gt, isNull, sql } from 'drizzle-orm'
-import { type Actor, sent, trail } from '../audit/record.ts'
+import { type AuditActor, auditEntryCte, auditParamsWithoutActor } from '../audit/record.ts'
 import type { Config } from '../config.ts'
-import type { Db } from '../db/client.ts'
-import { prepared } from '../db/prepared.ts'
-import { networkOf } from '../http/network.ts'
+import type { DatabaseOrTransaction } from '../db/client.ts'
+import { preparedStatement } from '../db/prepared.ts'
+import { toClientNetwork } from '../http/network.ts'
 import { newId } from '../id.ts'
-import { sessions, shownUser, users } from './schema.ts'
+import { sessions, userColumns, users } from './schema.ts'
 import { isKnownNetwork } from './session-queries.ts'
-import { type Bucket, bucketsJson, emptyingAccount, isOpen, secondsUntilOpen, signInBuckets } from './throttle.ts'
+import {
+  bucketsAreOpenSql,
+  bucketsJson,
+  type RateLimitBucket,
+  resetFailuresCte,
+  secondsUntilOpenSql,
+  signInBuckets,
+} from './throttle.ts'
 
 const { placeholder } = sql
-type Sender = Pick<Actor, 'ip' | 'userAgent' | 'requestId'>
+type SignInClient = Pick<AuditActor, 'ip' | 'userAgent' | 'requestId'>
 
 /** What a token pair is made of. */
-const tokenRow = {
+const tokenSessionColumns = {
   id: sessions.id,
   userId: sessions.userId,
   generation: sessions.generation,
@@ -21,72 +28,76 @@ const tokenRow = {
   expiresAt: sessions.expiresAt,
 }
 
-const newSession = (
+const insertSessionSql = (
   userId: ReturnType<typeof sql>,
 ) => sql`insert into ${sessions} (id, user_id, expires_at, ip, network, user_agent)
   select ${placeholder('session')}::uuid, ${users.id}, now() + make_interval(days => ${placeholder('days')}::int), ${placeholder('ip')}, ${placeholder('network')}, ${placeholder('userAgent')}
   from ${userId} returning *`
 
-const sessionValues = (config: Config, sender: Sender) => ({
-  ...sent(sender, 200),
+const newSessionParams = (config: Config, client: SignInClient) => ({
+  ...auditParamsWithoutActor(client, 200),
   session: newId(),
-  network: networkOf(sender.ip),
+  network: toClientNetwork(client.ip),
   days: config.SESSION_LIFETIME_DAYS,
 })
 
 /** The row that a sign-in leaves: by the account itself, about no field. */
-const signInTrail = {
+const signInAuditOptions = {
   resource: 'auth',
-  changes: 'created',
+  change: 'created',
   resourceId: sessions.id,
   userId: users.id,
   role: users.role,
 } as const
 
-const registering = prepared((db: Db) => {
+const registerStatement = preparedStatement((db: DatabaseOrTransaction) => {
   // Of many at once on an empty database the key of `founding` lets one in; the others wait for it and find it taken.
   const founder = db.$with('founder', {}).as(sql`insert into founding (once)
     select true where ${placeholder('founder')}::boolean and not exists (select from ${users}) on conflict do nothing returning once`)
   const user = db.$with('users', {}).as(sql`insert into ${users} (id, name, email, password_hash, role_name)
     select ${placeholder('id')}::uuid, ${placeholder('name')}, ${placeholder('email')}, ${placeholder('passwordHash')},
       case when exists (select from founder) then 'admin' else 'patient' end returning *`)
-  const session = db.$with('sessions', {}).as(newSession(sql`${users}`))
-  const recording = trail(db, { ...signInTrail, action: sql`'auth.register'`, rows: sql`${users}, ${sessions}` })
+  const session = db.$with('sessions', {}).as(insertSessionSql(sql`${users}`))
+  const auditEntry = auditEntryCte(db, {
+    ...signInAuditOptions,
+    action: sql`'auth.register'`,
+    from: sql`${users}, ${sessions}`,
+  })
   return db
-    .with(founder, user, session, recording)
-    .select({ user: shownUser, session: tokenRow })
+    .with(founder, user, session, auditEntry)
+    .select({ user: userColumns, session: tokenSessionColumns })
     .from(users)
     .innerJoin(sessions, eq(sessions.userId, users.id))
     .prepare('register')
 })
 
 /** A new account, signed in: the administrator where it is the first there is, a patient otherwise. @throws {Problem} 409 */
-export async function register(
-  db: Db,
+export async function registerAccount(
+  db: DatabaseOrTransaction,
   config: Config,
-  sender: Sender,
+  client: SignInClient,
   account: { name: string; email: string; passwordHash: string },
 ) {
   const values = {
-    ...sessionValues(config, sender),
+    ...newSessionParams(config, client),
     ...account,
     status: 201,
     id: newId(),
     founder: config.FIRST_USER_IS_ADMIN,
   }
-  const [row] = await registering(db, {}).execute(values)
+  const [row] = await registerStatement(db, {}).execute(values)
   if (!row) throw new Error('a registration returned no row')
   return row
 }
 
-const credentials = prepared((db: Db) =>
+const credentialsStatement = preparedStatement((db: DatabaseOrTransaction) =>
   db
     .select({
       id: users.id,
       active: users.active,
       passwordHash: users.passwordHash,
-      known: isKnownNetwork,
-      seconds: secondsUntilOpen(sql`bucket.known is null or bucket.known = ${isKnownNetwork}`),
+      isKnownNetwork,
+      seconds: secondsUntilOpenSql(sql`bucket.known is null or bucket.known = ${isKnownNetwork}`),
     })
     .from(sql`(values (1)) as one`)
     .leftJoin(users, eq(users.email, placeholder('email')))
@@ -95,30 +106,38 @@ const credentials = prepared((db: Db) =>
 
 /**
  * What a sign-in is checked against: the account of this e-mail address, if there is one; the buckets in which a failure
- * is counted; and in how many `seconds` it may be tried again, where one of them is full.
+ * is counted; and in how many `waitSeconds` it may be tried again, where one of them is full.
  */
-export async function findCredentials(db: Db, config: Config, email: string, ip: string) {
-  const [ofAddress, ofStranger] = signInBuckets(config, email, ip, 'elsewhere')
-  const [, ofKnown] = signInBuckets(config, email, ip, 'known')
-  const buckets = JSON.stringify([ofAddress, { ...ofStranger, known: false }, { ...ofKnown, known: true }])
-  const [row] = await credentials(db, {}).execute({ email, ip, network: networkOf(ip), buckets })
+export async function findCredentials(db: DatabaseOrTransaction, config: Config, email: string, ip: string) {
+  const [addressBucket, strangerBucket] = signInBuckets(config, email, ip, 'elsewhere')
+  const [, knownBucket] = signInBuckets(config, email, ip, 'known')
+  const buckets = JSON.stringify([addressBucket, { ...strangerBucket, known: false }, { ...knownBucket, known: true }])
+  const [row] = await credentialsStatement(db, {}).execute({ email, ip, network: toClientNetwork(ip), buckets })
   if (!row) throw new Error('the credentials returned no row')
   const { id, active, passwordHash } = row
   const account = id !== null && passwordHash !== null ? { id, active: active === true, passwordHash } : undefined
-  return { account, buckets: [ofAddress, row.known ? ofKnown : ofStranger] as const, seconds: row.seconds }
+  return {
+    account,
+    buckets: [addressBucket, row.isKnownNetwork ? knownBucket : strangerBucket] as const,
+    waitSeconds: row.seconds,
+  }
 }
 
-const signingIn = prepared((db: Db) => {
+const signInStatement = preparedStatement((db: DatabaseOrTransaction) => {
   const user = db
     .$with('users', {})
     .as(
-      sql`select * from ${users} where ${and(eq(users.id, placeholder('userId')), eq(users.active, true), eq(users.passwordHash, placeholder('passwordHash')), isOpen)} for share`,
+      sql`select * from ${users} where ${and(eq(users.id, placeholder('userId')), eq(users.active, true), eq(users.passwordHash, placeholder('passwordHash')), bucketsAreOpenSql)} for share`,
     )
-  const session = db.$with('sessions', {}).as(newSession(sql`${users}`))
-  const recording = trail(db, { ...signInTrail, action: sql`'auth.login'`, rows: sql`${users}, ${sessions}` })
+  const session = db.$with('sessions', {}).as(insertSessionSql(sql`${users}`))
+  const auditEntry = auditEntryCte(db, {
+    ...signInAuditOptions,
+    action: sql`'auth.login'`,
+    from: sql`${users}, ${sessions}`,
+  })
   return db
-    .with(user, session, recording, emptyingAccount(db, sql`${users}`))
-    .select({ user: shownUser, session: tokenRow })
+    .with(user, session, auditEntry, resetFailuresCte(db, sql`${users}`))
+    .select({ user: userColumns, session: tokenSessionColumns })
     .from(users)
     .innerJoin(sessions, eq(sessions.userId, users.id))
     .prepare('login')
@@ -129,47 +148,47 @@ const signingIn = prepared((db: Db) => {
  * was deactivated, or its password changed, since that was checked.
  */
 export async function signIn(
-  db: Db,
+  db: DatabaseOrTransaction,
   config: Config,
-  sender: Sender,
+  client: SignInClient,
   { id: userId, passwordHash }: { id: string; passwordHash: string },
-  buckets: readonly [Bucket, Bucket],
+  buckets: readonly [RateLimitBucket, RateLimitBucket],
 ) {
   const [, { key: accountKey }] = buckets
   const throttled = { buckets: bucketsJson(buckets), accountKey }
-  const values = { ...sessionValues(config, sender), ...throttled, userId, passwordHash }
-  const [row] = await signingIn(db, {}).execute(values)
+  const values = { ...newSessionParams(config, client), ...throttled, userId, passwordHash }
+  const [row] = await signInStatement(db, {}).execute(values)
   return row
 }
 
 /** Replaces a hash of older parameters, unless the password was changed meanwhile. */
-export const rehash = (db: Db, userId: string, from: string, to: string) =>
+export const updatePasswordHash = (db: DatabaseOrTransaction, userId: string, oldHash: string, newHash: string) =>
   db
     .update(users)
-    .set({ passwordHash: to })
-    .where(and(eq(users.id, userId), eq(users.passwordHash, from)))
+    .set({ passwordHash: newHash })
+    .where(and(eq(users.id, userId), eq(users.passwordHash, oldHash)))
 
-const inForce = sql`${sessions.generation} = ${placeholder('generation')}::int`
+const isCurrentToken = sql`${sessions.generation} = ${placeholder('generation')}::int`
 // Two tabs, or an answer that was lost: the token before the one in force still gets the same successor for a while.
-const justRotated = sql`${sessions.generation} = ${placeholder('generation')}::int + 1 and ${sessions.rotatedAt} > now() - interval '10 seconds'`
+const isPreviousTokenWithin10s = sql`${sessions.generation} = ${placeholder('generation')}::int + 1 and ${sessions.rotatedAt} > now() - interval '10 seconds'`
 
-const refreshing = prepared((db: Db) => {
+const refreshStatement = preparedStatement((db: DatabaseOrTransaction) => {
   const session = db.$with('sessions', {}).as(sql`update ${sessions} set
-      generation = ${sessions.generation} + (${inForce})::int,
-      rotated_at = case when ${inForce} then now() else ${sessions.rotatedAt} end,
+      generation = ${sessions.generation} + (${isCurrentToken})::int,
+      rotated_at = case when ${isCurrentToken} then now() else ${sessions.rotatedAt} end,
       last_used_at = now(),
-      revoked_at = case when ${inForce} or ${justRotated} then null else now() end
+      revoked_at = case when ${isCurrentToken} or ${isPreviousTokenWithin10s} then null else now() end
     from ${users} where ${and(eq(sessions.id, placeholder('session')), eq(sessions.userId, placeholder('userId')), eq(users.id, sessions.userId), eq(users.active, true), isNull(sessions.revokedAt), gt(sessions.expiresAt, sql`now()`))} returning ${sessions}.*, ${users.role}`)
-  const recording = trail(db, {
-    ...signInTrail,
+  const auditEntry = auditEntryCte(db, {
+    ...signInAuditOptions,
     action: sql`case when ${sessions.revokedAt} is null then 'auth.refresh' else 'auth.refresh_reused' end`,
-    rows: sql`${sessions}`,
+    from: sql`${sessions}`,
     userId: sessions.userId,
     role: sql`role_name`,
   })
   return db
-    .with(session, recording)
-    .select({ ...tokenRow, revokedAt: sessions.revokedAt })
+    .with(session, auditEntry)
+    .select({ ...tokenSessionColumns, revokedAt: sessions.revokedAt })
     .from(sessions)
     .prepare('refresh')
 })
@@ -179,8 +198,16 @@ const refreshing = prepared((db: Db) => {
  * seconds after its successor was made revokes the session: the row comes back with `revokedAt`, and it is committed.
  * Undefined where there is no such live session.
  */
-export async function rotate(db: Db, sender: Sender, session: { id: string; userId: string; generation: number }) {
+export async function rotateRefreshToken(
+  db: DatabaseOrTransaction,
+  client: SignInClient,
+  session: { id: string; userId: string; generation: number },
+) {
   const { id, ...rest } = session
-  const [row] = await refreshing(db, {}).execute({ ...sent(sender, 200), ...rest, session: id })
+  const [row] = await refreshStatement(db, {}).execute({
+    ...auditParamsWithoutActor(client, 200),
+    ...rest,
+    session: id,
+  })
   return row
 }

@@ -2,9 +2,9 @@ import { sql } from 'drizzle-orm'
 import { boolean, check, index, integer, pgEnum, pgTable, text, unique, uuid } from 'drizzle-orm/pg-core'
 import * as z from 'zod'
 import { roles } from '../access/permissions.ts'
-import { history, id, instant } from '../db/columns.ts'
-import { shapeOf } from '../db/shape.ts'
-import { email, text as line, password, token } from '../http/fields.ts'
+import { idColumn, timestampColumn, versionColumns } from '../db/columns.ts'
+import { createResponseSchema } from '../db/shape.ts'
+import { emailField, passwordField, textField, tokenField } from '../http/fields.ts'
 
 /** The roles that versions before `users.role_name` know. */
 export const formerRole = pgEnum('role', ['admin', 'doctor', 'patient'])
@@ -12,7 +12,7 @@ export const formerRole = pgEnum('role', ['admin', 'doctor', 'patient'])
 export const users = pgTable(
   'users',
   {
-    id: id(),
+    id: idColumn(),
     name: text('name').notNull(),
     email: text('email').notNull(),
     passwordHash: text('password_hash').notNull(),
@@ -20,7 +20,7 @@ export const users = pgTable(
     /** The role as versions before `role_name` read and write it. A trigger keeps the two alike; a later release drops it. */
     formerRole: formerRole('role').notNull().default('patient'),
     active: boolean('active').notNull().default(true),
-    ...history(),
+    ...versionColumns(),
     search: text('search').generatedAlwaysAs(sql`fold(name || chr(10) || email)`),
   },
   (table) => [
@@ -41,16 +41,16 @@ export const users = pgTable(
 export const sessions = pgTable(
   'sessions',
   {
-    id: id(),
+    id: idColumn(),
     userId: uuid('user_id')
       .notNull()
       .references(() => users.id),
     generation: integer('generation').notNull().default(1),
-    createdAt: instant('created_at').notNull().defaultNow(),
-    lastUsedAt: instant('last_used_at').notNull().defaultNow(),
-    rotatedAt: instant('rotated_at').notNull().defaultNow(),
-    expiresAt: instant('expires_at').notNull(),
-    revokedAt: instant('revoked_at'),
+    createdAt: timestampColumn('created_at').notNull().defaultNow(),
+    lastUsedAt: timestampColumn('last_used_at').notNull().defaultNow(),
+    rotatedAt: timestampColumn('rotated_at').notNull().defaultNow(),
+    expiresAt: timestampColumn('expires_at').notNull(),
+    revokedAt: timestampColumn('revoked_at'),
     ip: text('ip').notNull(),
     /** That of the address, as failures are counted by; null of sessions from before it was kept. */
     network: text('network'),
@@ -60,49 +60,53 @@ export const sessions = pgTable(
 )
 
 /** Holds one row once the first account exists: its key lets exactly one of many first registrations be it. */
-export const founding = pgTable('founding', { once: boolean('once').primaryKey() }, (table) => [
+export const firstAccount = pgTable('founding', { once: boolean('once').primaryKey() }, (table) => [
   check('founding_once', sql`${table.once}`),
 ])
 
 /** How often something was tried, by what it hashes to, until its window ends. */
-export const throttle = pgTable(
+export const rateLimitBuckets = pgTable(
   'throttle',
-  { key: text('key').primaryKey(), count: integer('count').notNull(), endsAt: instant('ends_at').notNull() },
+  { key: text('key').primaryKey(), count: integer('count').notNull(), endsAt: timestampColumn('ends_at').notNull() },
   (table) => [index('throttle_ends_at_idx').on(table.endsAt)],
 )
 
 /** The one reset that an account may have open. Only what its token hashes to is kept. */
-export const resets = pgTable(
+export const passwordResets = pgTable(
   'resets',
   {
     userId: uuid('user_id')
       .primaryKey()
       .references(() => users.id),
     tokenHash: text('token_hash').notNull(),
-    expiresAt: instant('expires_at').notNull(),
+    expiresAt: timestampColumn('expires_at').notNull(),
   },
   (table) => [unique('resets_token_hash_key').on(table.tokenHash)],
 )
 
-export const Register = z.strictObject({ name: line(200), email, password }).meta({ id: 'Register' })
-export const Login = z.strictObject({ email, password }).meta({ id: 'Login' })
-export const Refresh = z.strictObject({ refresh: token }).meta({ id: 'Refresh' })
-export const Logout = z.strictObject({ refresh: token.optional() }).meta({ id: 'Logout' })
+export const RegisterRequest = z
+  .strictObject({ name: textField(200), email: emailField, password: passwordField })
+  .meta({ id: 'Register' })
+export const LoginRequest = z.strictObject({ email: emailField, password: passwordField }).meta({ id: 'Login' })
+export const RefreshRequest = z.strictObject({ refresh: tokenField }).meta({ id: 'Refresh' })
+export const LogoutRequest = z.strictObject({ refresh: tokenField.optional() }).meta({ id: 'Logout' })
 
 export const AccountPatch = z
   .strictObject({
-    name: line(200).optional(),
-    email: email.optional(),
-    currentPassword: password.optional(),
+    name: textField(200).optional(),
+    email: emailField.optional(),
+    currentPassword: passwordField.optional(),
   })
   .meta({ id: 'AccountPatch' })
-export const NewPassword = z
-  .strictObject({ currentPassword: password, newPassword: password })
+export const PasswordChangeRequest = z
+  .strictObject({ currentPassword: passwordField, newPassword: passwordField })
   .meta({ id: 'NewPassword' })
-export const Reset = z.strictObject({ token, newPassword: password }).meta({ id: 'Reset' })
+export const PasswordResetRequest = z
+  .strictObject({ token: tokenField, newPassword: passwordField })
+  .meta({ id: 'Reset' })
 
 /** What the API shows of a session, beside whether it is the one that asks. */
-export const shownSession = {
+export const sessionColumns = {
   id: sessions.id,
   createdAt: sessions.createdAt,
   lastUsedAt: sessions.lastUsedAt,
@@ -111,7 +115,7 @@ export const shownSession = {
 }
 
 /** What the API shows of an account. */
-export const shownUser = {
+export const userColumns = {
   id: users.id,
   name: users.name,
   email: users.email,
@@ -121,20 +125,20 @@ export const shownUser = {
   updatedAt: users.updatedAt,
 }
 
-export const User = shapeOf('User', shownUser)
+export const UserResponse = createResponseSchema('User', userColumns)
 /** An account as its owner is shown it. */
-export const OwnAccount = shapeOf('OwnAccount', shownUser, {
+export const OwnAccountResponse = createResponseSchema('OwnAccount', userColumns, {
   doctorId: z.uuid().nullable().meta({ description: 'The doctor whom the account is linked to.' }),
   patientId: z.uuid().nullable().meta({ description: 'The patient whom the account is linked to.' }),
 })
-export const Session = shapeOf('Session', shownSession, { current: z.boolean() })
+export const SessionResponse = createResponseSchema('Session', sessionColumns, { current: z.boolean() })
 
-const tokens = {
+const tokenFields = {
   access: z.string(),
   refresh: z.string(),
   tokenType: z.literal('Bearer'),
   /** For how long the access token is good, in seconds. */
   expiresIn: z.int(),
 }
-export const Tokens = z.object(tokens).meta({ id: 'Tokens' })
-export const SignedIn = z.object({ user: User, ...tokens }).meta({ id: 'SignedIn' })
+export const TokensResponse = z.object(tokenFields).meta({ id: 'Tokens' })
+export const SignedInResponse = z.object({ user: UserResponse, ...tokenFields }).meta({ id: 'SignedIn' })

@@ -8,7 +8,12 @@ import { newId } from '../id.ts'
  * The HMAC keys made of the secrets: one signs, all of them verify, one seals cursors. Requests are hashed with the first
  * of theirs, and known by any.
  */
-export type TokenKeys = { sign: CryptoKey; verify: CryptoKey[]; cursor: Uint8Array; requests: Uint8Array[] }
+export type TokenKeys = {
+  signingKey: CryptoKey
+  verifyingKeys: CryptoKey[]
+  cursorKey: Uint8Array
+  requestHashKeys: Uint8Array[]
+}
 
 const Claims = z.object({
   iss: z.string(),
@@ -24,7 +29,7 @@ const Claims = z.object({
 export type Claims = z.output<typeof Claims>
 
 /** Imports the secrets once, so that no request pays for it. */
-export async function tokenKeys(config: Config): Promise<TokenKeys> {
+export async function importTokenKeys(config: Config): Promise<TokenKeys> {
   const secrets = [config.JWT_SECRET, config.JWT_SECRET_PREVIOUS].filter((secret) => secret !== undefined)
   const keys = await Promise.all(
     secrets.map((secret) =>
@@ -36,37 +41,47 @@ export async function tokenKeys(config: Config): Promise<TokenKeys> {
   )
   const [first] = keys
   if (!first) throw new Error('no secret to sign with')
-  const derived = (secret: string, use: string) => createHmac('sha256', secret).update(use).digest()
+  const deriveKey = (secret: string, use: string) => createHmac('sha256', secret).update(use).digest()
   return {
-    sign: first,
-    verify: keys,
-    cursor: derived(config.JWT_SECRET, 'cursor'),
-    requests: secrets.map((secret) => derived(secret, 'request')),
+    signingKey: first,
+    verifyingKeys: keys,
+    cursorKey: deriveKey(config.JWT_SECRET, 'cursor'),
+    requestHashKeys: secrets.map((secret) => deriveKey(secret, 'request')),
   }
 }
 
 /** What a token pair says of its session, as it is stored. */
-export type SessionRow = { id: string; userId: string; generation: number; rotatedAt: Date; expiresAt: Date }
+export type TokenSession = { id: string; userId: string; generation: number; rotatedAt: Date; expiresAt: Date }
 export type TokenPair = { access: string; refresh: string; tokenType: 'Bearer'; expiresIn: number }
 
-const seconds = (time: Date | number) => Math.floor(Number(time) / 1000)
+const toEpochSeconds = (time: Date | number) => Math.floor(Number(time) / 1000)
 
 /**
  * A fresh access token, and the one refresh token of the session's generation: asked twice, it is the same one.
  * `expiresIn` is in seconds.
  */
-export async function tokenPair(config: Config, keys: TokenKeys, session: SessionRow): Promise<TokenPair> {
-  const about = { iss: config.JWT_ISSUER, aud: config.JWT_AUDIENCE, sub: session.userId, sid: session.id }
-  const now = seconds(Date.now())
-  const end = seconds(session.expiresAt)
-  const expiresIn = Math.min(config.ACCESS_TOKEN_LIFETIME_MIN * 60, end - now)
-  const rotated = seconds(session.rotatedAt)
-  const refreshEnd = Math.min(rotated + config.REFRESH_TOKEN_LIFETIME_DAYS * 86_400, end)
+export async function createTokenPair(config: Config, keys: TokenKeys, session: TokenSession): Promise<TokenPair> {
+  const commonClaims = { iss: config.JWT_ISSUER, aud: config.JWT_AUDIENCE, sub: session.userId, sid: session.id }
+  const nowSeconds = toEpochSeconds(Date.now())
+  const sessionEndSeconds = toEpochSeconds(session.expiresAt)
+  const expiresIn = Math.min(config.ACCESS_TOKEN_LIFETIME_MIN * 60, sessionEndSeconds - nowSeconds)
+  const rotatedSeconds = toEpochSeconds(session.rotatedAt)
+  const refreshEndSeconds = Math.min(rotatedSeconds + config.REFRESH_TOKEN_LIFETIME_DAYS * 86_400, sessionEndSeconds)
   const [access, refresh] = await Promise.all([
-    sign({ ...about, jti: newId(), typ: 'access', iat: now, exp: now + expiresIn }, keys.sign, 'HS256'),
     sign(
-      { ...about, jti: `${session.id}.${session.generation}`, typ: 'refresh', iat: rotated, exp: refreshEnd },
-      keys.sign,
+      { ...commonClaims, jti: newId(), typ: 'access', iat: nowSeconds, exp: nowSeconds + expiresIn },
+      keys.signingKey,
+      'HS256',
+    ),
+    sign(
+      {
+        ...commonClaims,
+        jti: `${session.id}.${session.generation}`,
+        typ: 'refresh',
+        iat: rotatedSeconds,
+        exp: refreshEndSeconds,
+      },
+      keys.signingKey,
       'HS256',
     ),
   ])
@@ -74,12 +89,12 @@ export async function tokenPair(config: Config, keys: TokenKeys, session: Sessio
 }
 
 /** The number in a refresh token's `jti`. */
-export const generationOf = (claims: Claims) => Number(claims.jti.slice(claims.sid.length + 1))
+export const getGeneration = (claims: Claims) => Number(claims.jti.slice(claims.sid.length + 1))
 
 /** Three parts, the last a 256-bit signature in the one base64url form it has (RFC 4648, section 3.5). */
-const canonical = /^[\w-]+\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]$/
+const tokenPattern = /^[\w-]+\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]$/
 /** Seconds by which another machine's clock may be ahead. Never granted to `exp`. */
-const leeway = 60
+const clockLeewaySeconds = 60
 
 /** The claims of `token` where it is one of ours, of this `typ` and still good; undefined otherwise, whatever it is. */
 export async function verifyToken(
@@ -88,16 +103,16 @@ export async function verifyToken(
   token: string,
   typ: Claims['typ'],
 ): Promise<Claims | undefined> {
-  if (token.length > 2000 || !canonical.test(token)) return undefined
+  if (token.length > 2000 || !tokenPattern.test(token)) return undefined
   const expected = { alg: 'HS256', iss: config.JWT_ISSUER, aud: config.JWT_AUDIENCE, iat: false, nbf: false } as const
-  for (const key of keys.verify) {
+  for (const key of keys.verifyingKeys) {
     const payload = await verify(token, key, expected).catch(() => undefined)
     const { data: claims } = Claims.safeParse(payload)
-    const latest = seconds(Date.now()) + leeway
+    const latest = toEpochSeconds(Date.now()) + clockLeewaySeconds
     if (claims?.typ === typ && claims.iat <= latest && (claims.nbf ?? 0) <= latest) return claims
   }
   return undefined
 }
 
 /** What is kept of a token: it cannot be turned back into one. */
-export const hashOf = (token: string): string => createHash('sha256').update(token).digest('base64url')
+export const hashToken = (token: string): string => createHash('sha256').update(token).digest('base64url')

@@ -1,60 +1,60 @@
-import { tooManyWait } from './passwords.ts'
+import { tooManyWaitingProblem } from './passwords.ts'
 
 /** The requests that check or make a password, and so keep an isolate's one thread from all else for a while. */
-const passwordRequest = /^(POST \/api\/(auth\/(register|login|password|reset)|users)|PATCH \/api\/auth\/me)\/?$/
+const passwordRequestPattern = /^(POST \/api\/(auth\/(register|login|password|reset)|users)|PATCH \/api\/auth\/me)\/?$/
 
-export const takesPassword = (request: Request): boolean =>
-  passwordRequest.test(`${request.method} ${new URL(request.url).pathname}`)
+export const usesPassword = (request: Request): boolean =>
+  passwordRequestPattern.test(`${request.method} ${new URL(request.url).pathname}`)
 
 /** How many such requests an isolate works on at once: while one computes, the others talk to the database. */
-const activeAtMost = 4
-const waitingAtMost = 1000
-const waitAtMostMs = 30_000
+const maxActiveRequests = 4
+const maxWaitingRequests = 1000
+const maxRequestWaitMs = 30_000
 /** A request that was cancelled says nothing any more: after so long its place is free. */
 const abandonedAfterMs = 10_000
-const pollMs = 20
-const slowestPollMs = 250
+const minPollMs = 20
+const maxPollMs = 250
 
-type Ticket = { seenAt: number }
+type QueueTicket = { seenAtMs: number }
 
 /**
  * Lets the requests of an isolate that take a password on in their order. Each looks by itself whether it is its turn,
  * since a request may wait for nothing that another one does: that one may be cancelled at any time.
  */
-export class Turns {
-  #tickets: Ticket[] = []
+export class PasswordQueue {
+  #tickets: QueueTicket[] = []
 
   /**
    * Waits, and says how to give the turn back.
    * @throws {Problem} 503 where too many wait, or this one has waited too long
    */
-  async take(): Promise<() => void> {
-    if (this.#tickets.length >= activeAtMost + waitingAtMost) throw tooManyWait()
-    const ticket: Ticket = { seenAt: Date.now() }
-    const latest = ticket.seenAt + waitAtMostMs
+  async waitForTurn(): Promise<() => void> {
+    if (this.#tickets.length >= maxActiveRequests + maxWaitingRequests) throw tooManyWaitingProblem()
+    const ticket: QueueTicket = { seenAtMs: Date.now() }
+    const latest = ticket.seenAtMs + maxRequestWaitMs
     const leave = () => {
       this.#tickets = this.#tickets.filter((other) => other !== ticket)
     }
     this.#tickets.push(ticket)
     for (;;) {
-      const before = this.#placeOf(ticket)
-      if (before < activeAtMost) return leave
-      if (ticket.seenAt > latest) {
+      const before = this.#countBefore(ticket)
+      if (before < maxActiveRequests) return leave
+      if (ticket.seenAtMs > latest) {
         leave()
-        throw tooManyWait()
+        throw tooManyWaitingProblem()
       }
-      const ms = Math.min(slowestPollMs, pollMs * (before - activeAtMost + 1))
+      const ms = Math.min(maxPollMs, minPollMs * (before - maxActiveRequests + 1))
       await new Promise<void>((resolve) => setTimeout(resolve, ms))
     }
   }
 
   /** How many are before it. */
-  #placeOf(ticket: Ticket): number {
+  #countBefore(ticket: QueueTicket): number {
     const now = Date.now()
-    ticket.seenAt = now
+    ticket.seenAtMs = now
     const [first] = this.#tickets
-    if (first && first.seenAt < now - abandonedAfterMs)
-      this.#tickets = this.#tickets.filter(({ seenAt }) => seenAt >= now - abandonedAfterMs)
+    if (first && first.seenAtMs < now - abandonedAfterMs)
+      this.#tickets = this.#tickets.filter(({ seenAtMs }) => seenAtMs >= now - abandonedAfterMs)
     const place = this.#tickets.indexOf(ticket)
     if (place >= 0) return place
     // It was taken for abandoned, since nothing ran for long.

@@ -1,76 +1,101 @@
 import { randomBytes } from 'node:crypto'
 import { type Context, Hono } from 'hono'
-import { anyone, auditFull, can, type Guarded, sender } from '../access/can.ts'
+import { allowAnyone, auditLogFullProblem, can, type GuardedEnv, getClientInfo } from '../access/can.ts'
 import { permissions } from '../access/permissions.ts'
-import { hashOf } from '../auth/tokens.ts'
-import type { App, Asked } from '../env.ts'
-import { content, created, deleted, one } from '../http/about.ts'
-import { answerOne } from '../http/etag.ts'
-import { ById } from '../http/fields.ts'
+import { hashToken } from '../auth/tokens.ts'
+import type { AppEnv, BaseContext } from '../env.ts'
+import { binaryResponse, createdResponse, deletedResponse, recordResponse } from '../http/about.ts'
+import { respondWithRecord } from '../http/etag.ts'
+import { IdParam } from '../http/fields.ts'
 import { Problem } from '../http/problem.ts'
 import { noQuery, valid } from '../http/valid.ts'
-import { calendarOf } from './icalendar.ts'
-import { deleteFeed, findFeed, getFeed, isReached, makeFeed, openFeed, readFeed } from './queries.ts'
-import { Feed, FeedQuery, NewFeed, type Side } from './schema.ts'
+import { renderCalendar } from './icalendar.ts'
+import {
+  createFeed,
+  deleteFeed,
+  findFeed,
+  findFeedByToken,
+  getFeed,
+  getFeedAppointments,
+  getSubjectAccess,
+} from './queries.ts'
+import { FeedQuery, FeedResponse, type FeedSubject, NewFeedResponse } from './schema.ts'
 
-type OfOne = Context<Guarded, '/:id'>
+type IdContext = Context<GuardedEnv, '/:id'>
 /** @throws {Problem} 404 where the caller does not see the doctor or patient in the path */
-const sees = (side: Side) => (c: OfOne) => isReached(c.env.db, c.get('caller'), side, c.req.param('id'))
+const assertSubjectInPath = (subject: FeedSubject) => (c: IdContext) =>
+  getSubjectAccess(c.env.db, c.get('requestContext'), subject, c.req.param('id'))
 /** @throws {Problem} 404 where the caller has no feed of the doctor or patient in the path */
-const hasFeed = (side: Side) => (c: OfOne) => findFeed(c.env.db, c.get('caller'), side, c.req.param('id'))
+const assertFeedInPath = (subject: FeedSubject) => (c: IdContext) =>
+  findFeed(c.env.db, c.get('requestContext'), subject, c.req.param('id'))
 
 /**
  * Answers with the new feed and its URL, the one time that it is told. It is a reference (RFC 3986, section 4.2), like
  * every URL of the API: under which name clients reach it, no header says that could be trusted.
  */
-async function answerNew(c: Context<Guarded>, side: Side, id: string) {
+async function respondWithNewFeed(c: Context<GuardedEnv>, subject: FeedSubject, subjectId: string) {
   const token = randomBytes(32).toString('base64url')
-  const { etag, ...feed } = await makeFeed(c.env.db, c.env.config, c.get('caller'), side, id, hashOf(token))
-  const path = `/api/${side}s/${id}`
+  const { etag, ...feed } = await createFeed(
+    c.env.db,
+    c.env.config,
+    c.get('requestContext'),
+    subject,
+    subjectId,
+    hashToken(token),
+  )
+  const path = `/api/${subject}s/${subjectId}`
   const headers = { ETag: `"${etag}"`, Location: `${path}/calendar-feed` }
   return c.json({ ...feed, url: `${path}/calendar.ics?token=${token}` }, 201, headers)
 }
 
-async function answerFeed(c: Context<Guarded>, side: Side, id: string) {
-  const feed = await getFeed(c.env.db, c.get('caller'), side, id)
-  c.set('subject', { resourceId: feed.id })
-  return answerOne(c, feed)
+async function respondWithFeed(c: Context<GuardedEnv>, subject: FeedSubject, subjectId: string) {
+  const feed = await getFeed(c.env.db, c.get('requestContext'), subject, subjectId)
+  c.set('auditSubject', { resourceId: feed.id })
+  return respondWithRecord(c, feed)
 }
 
-const listing = permissions['appointments:list'].audit
-const resource = 'appointment'
+const listAuditAction = permissions['appointments:list'].audit
+const auditResource = 'appointment'
 
 /**
  * What the feed of this token shows, to whoever has it, and what is told of that in the trail: whoever made it is the
  * one who looks. A token that opens nothing is nobody's, and like a bad access token it leaves no row.
  * @throws {Problem} 404, whatever the reason
  */
-async function openedBy(c: Asked, side: Side, id: string, token: string | undefined) {
-  const { db, audit } = c.env
-  if (audit.isFull) throw auditFull()
-  const feed = await openFeed(db, hashOf(token ?? ''))
+async function openFeed(c: BaseContext, subject: FeedSubject, subjectId: string, token: string | undefined) {
+  const { db, auditWriter } = c.env
+  if (auditWriter.isFull) throw auditLogFullProblem()
+  const feed = await findFeedByToken(db, hashToken(token ?? ''))
   if (!feed) throw new Problem('not-found')
-  const actor = { userId: feed.userId, role: feed.role, ...sender(c) }
-  const shown = await readFeed(db, feed, side, id)
-  if (shown) return { shown, actor }
-  const patientId = side === 'patient' ? id : undefined
-  audit.add({ ...actor, action: 'auth.denied', resource, resourceId: id, patientId, status: 404 })
+  const actor = { userId: feed.userId, role: feed.role, ...getClientInfo(c) }
+  const content = await getFeedAppointments(db, feed, subject, subjectId)
+  if (content) return { content, actor }
+  const patientId = subject === 'patient' ? subjectId : undefined
+  auditWriter.enqueue({
+    ...actor,
+    action: 'auth.denied',
+    resource: auditResource,
+    resourceId: subjectId,
+    patientId,
+    status: 404,
+  })
   throw new Problem('not-found')
 }
 
-const opens = (side: Side) => (c: Context<App, '/:id'>) =>
-  openedBy(c, side, c.req.param('id').toLowerCase(), c.req.query('token'))
+const assertFeedOpens = (subject: FeedSubject) => (c: Context<AppEnv, '/:id'>) =>
+  openFeed(c, subject, c.req.param('id').toLowerCase(), c.req.query('token'))
 
-async function answerCalendar(
-  c: Context<App>,
-  side: Side,
-  id: string,
+async function respondWithCalendar(
+  c: Context<AppEnv>,
+  subject: FeedSubject,
+  subjectId: string,
   { token, detail }: { token: string; detail?: 'full' | undefined },
 ) {
-  const { shown, actor } = await openedBy(c, side, id, token)
-  const calendar = calendarOf(side, shown, detail === 'full')
-  const patientIds = side === 'patient' ? [id] : [...new Set(shown.appointments.map(({ patient }) => patient.id))]
-  c.env.audit.add({ ...actor, action: listing, resource, patientIds, status: 200 })
+  const { content, actor } = await openFeed(c, subject, subjectId, token)
+  const calendar = renderCalendar(subject, content, detail === 'full')
+  const patientIds =
+    subject === 'patient' ? [subjectId] : [...new Set(content.appointments.map(({ patient }) => patient.id))]
+  c.env.auditWriter.enqueue({ ...actor, action: listAuditAction, resource: auditResource, patientIds, status: 200 })
   return c.body(calendar, 200, { 'Content-Type': 'text/calendar; charset=utf-8' })
 }
 
@@ -78,106 +103,106 @@ export const calendarRoutes = new Hono()
   .get(
     '/doctors/:id/calendar-feed',
     can('doctorFeeds:get', {
-      id: 'getDoctorFeed',
+      operationId: 'getDoctorFeed',
       summary: 'Get one’s feed of a doctor’s calendar',
       description: 'Never its URL, which is told once.',
-      answers: one(Feed),
+      responds: recordResponse(FeedResponse),
     }),
-    valid('param', ById),
-    noQuery(hasFeed('doctor')),
-    (c) => answerFeed(c, 'doctor', c.req.valid('param').id),
+    valid('param', IdParam),
+    noQuery(assertFeedInPath('doctor')),
+    (c) => respondWithFeed(c, 'doctor', c.req.valid('param').id),
   )
   .post(
     '/doctors/:id/calendar-feed',
     can('doctorFeeds:create', {
-      id: 'createDoctorFeed',
+      operationId: 'createDoctorFeed',
       summary: 'Make a URL to subscribe to a doctor’s calendar',
       description:
         'In place of an earlier one, whose URL ends. The new URL is told once. It ends with its owner’s access, password change, reset or deactivation.',
-      answers: created(NewFeed, { keyed: false }),
+      responds: createdResponse(NewFeedResponse, { isIdempotent: false }),
       limits: ['CALENDAR_FEEDS_PER_ACCOUNT'],
     }),
-    valid('param', ById),
-    noQuery(sees('doctor')),
-    (c) => answerNew(c, 'doctor', c.req.valid('param').id),
+    valid('param', IdParam),
+    noQuery(assertSubjectInPath('doctor')),
+    (c) => respondWithNewFeed(c, 'doctor', c.req.valid('param').id),
   )
   .delete(
     '/doctors/:id/calendar-feed',
     can('doctorFeeds:delete', {
-      id: 'deleteDoctorFeed',
+      operationId: 'deleteDoctorFeed',
       summary: 'End the URL of one’s feed of a doctor’s calendar',
-      answers: deleted,
+      responds: deletedResponse,
     }),
-    valid('param', ById),
-    noQuery(hasFeed('doctor')),
+    valid('param', IdParam),
+    noQuery(assertFeedInPath('doctor')),
     async (c) => {
-      await deleteFeed(c.env.db, c.get('caller'), 'doctor', c.req.valid('param').id)
+      await deleteFeed(c.env.db, c.get('requestContext'), 'doctor', c.req.valid('param').id)
       return c.body(null, 204)
     },
   )
   .get(
     '/doctors/:id/calendar.ics',
-    anyone({
-      id: 'readDoctorCalendar',
+    allowAnyone({
+      operationId: 'readDoctorCalendar',
       summary: 'Read a doctor’s calendar',
       description:
         'For calendar programs: the token in the URL is the authorisation. The times alone, unless `detail=full`.',
-      answers: content(['text/calendar']),
+      responds: binaryResponse(['text/calendar']),
     }),
-    valid('param', ById),
-    valid('query', FeedQuery, { first: opens('doctor') }),
-    (c) => answerCalendar(c, 'doctor', c.req.valid('param').id, c.req.valid('query')),
+    valid('param', IdParam),
+    valid('query', FeedQuery, { precheck: assertFeedOpens('doctor') }),
+    (c) => respondWithCalendar(c, 'doctor', c.req.valid('param').id, c.req.valid('query')),
   )
   .get(
     '/patients/:id/calendar-feed',
     can('patientFeeds:get', {
-      id: 'getPatientFeed',
+      operationId: 'getPatientFeed',
       summary: 'Get one’s feed of a patient’s calendar',
       description: 'Never its URL, which is told once.',
-      answers: one(Feed),
+      responds: recordResponse(FeedResponse),
     }),
-    valid('param', ById),
-    noQuery(hasFeed('patient')),
-    (c) => answerFeed(c, 'patient', c.req.valid('param').id),
+    valid('param', IdParam),
+    noQuery(assertFeedInPath('patient')),
+    (c) => respondWithFeed(c, 'patient', c.req.valid('param').id),
   )
   .post(
     '/patients/:id/calendar-feed',
     can('patientFeeds:create', {
-      id: 'createPatientFeed',
+      operationId: 'createPatientFeed',
       summary: 'Make a URL to subscribe to a patient’s calendar',
       description:
         'In place of an earlier one, whose URL ends. The new URL is told once. It ends with its owner’s access, password change, reset or deactivation.',
-      answers: created(NewFeed, { keyed: false }),
+      responds: createdResponse(NewFeedResponse, { isIdempotent: false }),
       limits: ['CALENDAR_FEEDS_PER_ACCOUNT'],
     }),
-    valid('param', ById),
-    noQuery(sees('patient')),
-    (c) => answerNew(c, 'patient', c.req.valid('param').id),
+    valid('param', IdParam),
+    noQuery(assertSubjectInPath('patient')),
+    (c) => respondWithNewFeed(c, 'patient', c.req.valid('param').id),
   )
   .delete(
     '/patients/:id/calendar-feed',
     can('patientFeeds:delete', {
-      id: 'deletePatientFeed',
+      operationId: 'deletePatientFeed',
       summary: 'End the URL of one’s feed of a patient’s calendar',
-      answers: deleted,
+      responds: deletedResponse,
     }),
-    valid('param', ById),
-    noQuery(hasFeed('patient')),
+    valid('param', IdParam),
+    noQuery(assertFeedInPath('patient')),
     async (c) => {
-      await deleteFeed(c.env.db, c.get('caller'), 'patient', c.req.valid('param').id)
+      await deleteFeed(c.env.db, c.get('requestContext'), 'patient', c.req.valid('param').id)
       return c.body(null, 204)
     },
   )
   .get(
     '/patients/:id/calendar.ics',
-    anyone({
-      id: 'readPatientCalendar',
+    allowAnyone({
+      operationId: 'readPatientCalendar',
       summary: 'Read a patient’s calendar',
       description:
         'For calendar programs: the token in the URL is the authorisation. Patient and reason are named only with `detail=full`.',
-      answers: content(['text/calendar']),
+      responds: binaryResponse(['text/calendar']),
     }),
-    valid('param', ById),
-    valid('query', FeedQuery, { first: opens('patient') }),
-    (c) => answerCalendar(c, 'patient', c.req.valid('param').id, c.req.valid('query')),
+    valid('param', IdParam),
+    valid('query', FeedQuery, { precheck: assertFeedOpens('patient') }),
+    (c) => respondWithCalendar(c, 'patient', c.req.valid('param').id, c.req.valid('query')),
   )

@@ -2,14 +2,14 @@ import { sql } from 'drizzle-orm'
 import { check, pgTable, text, unique, uuid } from 'drizzle-orm/pg-core'
 import * as z from 'zod'
 import { users } from '../auth/schema.ts'
-import { id, instant } from '../db/columns.ts'
-import { shapeOf } from '../db/shape.ts'
+import { idColumn, timestampColumn } from '../db/columns.ts'
+import { createResponseSchema } from '../db/shape.ts'
 import { doctors } from '../doctors/schema.ts'
-import { token } from '../http/fields.ts'
+import { tokenField } from '../http/fields.ts'
 import { patients } from '../patients/schema.ts'
 
 /** Whose appointments a feed shows. */
-export type Side = 'doctor' | 'patient'
+export type FeedSubject = 'doctor' | 'patient'
 
 /**
  * A URL under which the appointments of one doctor or one patient can be subscribed to, for whoever made it. Only what
@@ -18,14 +18,14 @@ export type Side = 'doctor' | 'patient'
 export const feeds = pgTable(
   'feeds',
   {
-    id: id(),
+    id: idColumn(),
     userId: uuid('user_id')
       .notNull()
       .references(() => users.id),
     doctorId: uuid('doctor_id').references(() => doctors.id),
     patientId: uuid('patient_id').references(() => patients.id),
     tokenHash: text('token_hash').notNull(),
-    createdAt: instant('created_at').notNull().defaultNow(),
+    createdAt: timestampColumn('created_at').notNull().defaultNow(),
   },
   (table) => [
     unique('feeds_token_hash_key').on(table.tokenHash),
@@ -36,10 +36,10 @@ export const feeds = pgTable(
 )
 
 /** What the API shows of a feed: never its token, which is told once. */
-export const shownFeed = { id: feeds.id, createdAt: feeds.createdAt }
+export const feedColumns = { id: feeds.id, createdAt: feeds.createdAt }
 
-export const Feed = shapeOf('Feed', shownFeed)
+export const FeedResponse = createResponseSchema('Feed', feedColumns)
 /** A feed as it is answered the one time that its URL is told. */
-export const NewFeed = shapeOf('NewFeed', shownFeed, { url: z.string() })
+export const NewFeedResponse = createResponseSchema('NewFeed', feedColumns, { url: z.string() })
 
-export const FeedQuery = z.strictObject({ token, detail: z.enum(['full']).optional() })
+export const FeedQuery = z.strictObject({ token: tokenField, detail: z.enum(['full']).optional() })

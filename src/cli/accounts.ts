@@ -1,14 +1,14 @@
 import type { Role } from '../access/permissions.ts'
-import { audit } from '../audit/schema.ts'
-import { nodeHasher } from '../auth/passwords.node.ts'
-import { founding, users } from '../auth/schema.ts'
-import type { Pool } from '../db/client.ts'
+import { auditLog } from '../audit/schema.ts'
+import { nodePasswordHasher } from '../auth/passwords.node.ts'
+import { firstAccount, users } from '../auth/schema.ts'
+import type { Database } from '../db/client.ts'
 import { newId } from '../id.ts'
 
-type Account = { id?: string; name: string; email: string; password: string; role: Role }
+type NewCommandAccount = { id?: string; name: string; email: string; password: string; role: Role }
 
 /** What made a record, as its row of the trail tells it: a command, run by nobody who is signed in. */
-export const madeBy = (command: string) => ({
+export const commandActor = (command: string) => ({
   ip: '',
   userAgent: `npm run ${command}`,
   requestId: command.replace(':', '-'),
@@ -16,7 +16,7 @@ export const madeBy = (command: string) => ({
 })
 
 /** How a new record's fields stand in the trail. */
-export const created = (fields: Record<string, unknown>) =>
+export const createdChanges = (fields: Record<string, unknown>) =>
   Object.fromEntries(
     Object.entries(fields)
       .filter(([, after]) => after !== null && after !== undefined)
@@ -24,25 +24,29 @@ export const created = (fields: Record<string, unknown>) =>
   )
 
 /** Adds an account and its row of the trail. Returns its id, or undefined where the e-mail address is taken. */
-export async function addAccount(db: Pool, command: string, account: Account): Promise<string | undefined> {
-  const { id = newId(), password, ...shown } = account
-  const passwordHash = await nodeHasher.hash(password)
+export async function addAccount(
+  db: Database,
+  command: string,
+  account: NewCommandAccount,
+): Promise<string | undefined> {
+  const { id = newId(), password, ...columns } = account
+  const passwordHash = await nodePasswordHasher.hash(password)
   return db.transaction(async (tx) => {
     // From now on no registration is the first one, also not one that is under way.
-    await tx.insert(founding).values({ once: true }).onConflictDoNothing()
+    await tx.insert(firstAccount).values({ once: true }).onConflictDoNothing()
     const [user] = await tx
       .insert(users)
-      .values({ id, passwordHash, ...shown })
+      .values({ id, passwordHash, ...columns })
       .onConflictDoNothing()
       .returning({ id: users.id })
     if (!user) return undefined
-    await tx.insert(audit).values({
-      ...madeBy(command),
+    await tx.insert(auditLog).values({
+      ...commandActor(command),
       id: newId(),
       action: 'user.create',
       resource: 'user',
       resourceId: id,
-      changes: created({ ...shown, active: true }),
+      changes: createdChanges({ ...columns, active: true }),
     })
     return id
   })

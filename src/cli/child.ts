@@ -6,10 +6,10 @@ import { dirname, join } from 'node:path'
 import { CommandError } from './failure.ts'
 
 /** How long a tool may take to stop, in ms. */
-const patience = 5000
+const toolStopTimeoutMs = 5000
 
 /** Where an installed package describes itself. */
-function describedIn(name: string): string | undefined {
+function findPackageFile(name: string): string | undefined {
   try {
     return findPackageJSON(name, import.meta.url)
   } catch {
@@ -18,8 +18,8 @@ function describedIn(name: string): string | undefined {
 }
 
 /** The script behind a package's command. */
-function scriptOf(name: string): string {
-  const file = describedIn(name)
+function findPackageScript(name: string): string {
+  const file = findPackageFile(name)
   if (!file) throw new CommandError(`${name} is not installed: run npm ci without --omit=dev.`)
   const { bin }: { bin: string | Record<string, string> } = JSON.parse(readFileSync(file, 'utf8'))
   const script = typeof bin === 'string' ? bin : bin[name]
@@ -28,7 +28,7 @@ function scriptOf(name: string): string {
 }
 
 /** Sends to the tool and to all that it has started: they are a group of processes of their own. */
-function signal(tool: ChildProcess, name: NodeJS.Signals): void {
+function signalGroup(tool: ChildProcess, name: NodeJS.Signals): void {
   try {
     if (tool.pid) process.kill(-tool.pid, name)
   } catch {
@@ -37,34 +37,34 @@ function signal(tool: ChildProcess, name: NodeJS.Signals): void {
 }
 
 /**
- * Runs a package's command until it ends, or is ended by a signal to this process or by `ending`. None of its
- * processes is left behind. Tells its exit code: 0 where a signal ended it, 1 where `ending` did.
+ * Runs a package's command until it ends, or is ended by a signal to this process or by `stopSignal`. None of its
+ * processes is left behind. Tells its exit code: 0 where a signal ended it, 1 where `stopSignal` did.
  */
 export async function runTool(
   name: string,
   args: string[],
   env: NodeJS.ProcessEnv,
-  ending = new AbortController().signal,
+  stopSignal = new AbortController().signal,
 ): Promise<number> {
-  const tool = spawn(process.execPath, [scriptOf(name), ...args], {
+  const tool = spawn(process.execPath, [findPackageScript(name), ...args], {
     env,
     stdio: ['ignore', 'inherit', 'inherit'],
     detached: true,
   })
-  let told = false
+  let isStopping = false
   const end = () => {
     // Asked a second time, it is not asked.
-    if (told) return signal(tool, 'SIGKILL')
-    told = true
+    if (isStopping) return signalGroup(tool, 'SIGKILL')
+    isStopping = true
     tool.kill('SIGTERM')
-    setTimeout(() => signal(tool, 'SIGKILL'), patience).unref()
+    setTimeout(() => signalGroup(tool, 'SIGKILL'), toolStopTimeoutMs).unref()
   }
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
   for (const each of signals) process.on(each, end)
-  ending.addEventListener('abort', end, { once: true })
+  stopSignal.addEventListener('abort', end, { once: true })
   const [code] = await once(tool, 'exit')
-  signal(tool, 'SIGKILL')
+  signalGroup(tool, 'SIGKILL')
   for (const each of signals) process.off(each, end)
-  if (ending.aborted) return 1
-  return told ? 0 : Number(code ?? 1)
+  if (stopSignal.aborted) return 1
+  return isStopping ? 0 : Number(code ?? 1)
 }

@@ -2,16 +2,16 @@ import { existsSync } from 'node:fs'
 import { devNull } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
-import { configure } from '../setup.ts'
+import { loadConfig } from '../setup.ts'
 import { runTool } from './child.ts'
-import { run, say, withDatabase } from './command.ts'
+import { printLine, runCommand, withDatabase } from './command.ts'
 
 /** What wrangler itself needs of the environment; the rest is none of the Worker's. */
-const system = /^(PATH|HOME|TMPDIR|LANG|TERM|CI|NO_COLOR|FORCE_COLOR|(CLOUDFLARE|WRANGLER|XDG)_\w+)$/
+const passedVariablePattern = /^(PATH|HOME|TMPDIR|LANG|TERM|CI|NO_COLOR|FORCE_COLOR|(CLOUDFLARE|WRANGLER|XDG)_\w+)$/
 
 /** The environment that wrangler gives to the Worker as secrets, whose values it never prints: no file, no argument. */
-function environment(config: Config, database: string): NodeJS.ProcessEnv {
-  const passed = Object.entries(process.env).filter(([name]) => system.test(name) || name in config)
+function buildWorkerEnvironment(config: Config, database: string): NodeJS.ProcessEnv {
+  const passed = Object.entries(process.env).filter(([name]) => passedVariablePattern.test(name) || name in config)
   // Wrangler insists on a password; the embedded database and a trusting server ignore it.
   const url = new URL(database)
   url.password ||= 'none'
@@ -27,18 +27,18 @@ function environment(config: Config, database: string): NodeJS.ProcessEnv {
   }
 }
 
-await run(async () => {
-  const config = await configure(process.env)
+await runCommand(async () => {
+  const config = await loadConfig(process.env)
   const port = process.env.PORT ? config.PORT : 8787
-  return withDatabase(config, async ({ url, name, lost }) => {
-    say(`The Worker's data is in ${name}.`)
+  return withDatabase(config, async ({ url, description, lost }) => {
+    printLine(`The Worker's data is in ${description}.`)
     const settings = existsSync('.dev.vars') ? '.dev.vars' : devNull
     const args = ['dev', '--ip', config.HOST, '--port', `${port}`, '--inspector-port', '0', '--env-file', settings]
     const kept = ['--persist-to', join(config.DATA_DIR, 'worker')]
     return runTool(
       'wrangler',
       [...args, ...kept, '--show-interactive-dev-session=false'],
-      environment(config, url),
+      buildWorkerEnvironment(config, url),
       lost,
     )
   })

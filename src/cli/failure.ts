@@ -1,6 +1,6 @@
 import { ConfigError } from '../config.ts'
-import { causeWithoutQuery } from '../db/failure.ts'
-import { reasonOf, unreachable } from '../db/reason.ts'
+import { unwrapDrizzleError } from '../db/failure.ts'
+import { describeDatabaseError, unreachableCodePattern } from '../db/reason.ts'
 
 /** Ends a command with a sentence for whoever ran it. */
 export class CommandError extends Error {
@@ -14,21 +14,21 @@ export class CommandError extends Error {
   }
 
   /** What a failure of the `database` means; any other error as it is. */
-  static of(error: unknown, database: string): unknown {
-    const reason = reasonOf(error, database)
+  static fromDatabaseError(error: unknown, database: string): unknown {
+    const reason = describeDatabaseError(error, database)
     if (!reason) return error
-    return new CommandError(reason.sentence, { code: reason.code, cause: causeWithoutQuery(error) })
+    return new CommandError(reason.sentence, { code: reason.code, cause: unwrapDrizzleError(error) })
   }
 
   /** Whether the database went away, or never was there. */
-  get unreachable(): boolean {
-    return this.code !== undefined && unreachable.test(this.code)
+  get isUnreachable(): boolean {
+    return this.code !== undefined && unreachableCodePattern.test(this.code)
   }
 }
 
 /** The one line for an error that was expected, the stack for one that was not. */
-export function sentenceOf(error: unknown): string {
-  const cause = causeWithoutQuery(error)
+export function describeCommandError(error: unknown): string {
+  const cause = unwrapDrizzleError(error)
   if (cause instanceof CommandError || cause instanceof ConfigError) return cause.message
   return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
 }

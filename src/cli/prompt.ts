@@ -6,7 +6,7 @@ import { CommandError } from './failure.ts'
 export type Ask = (question: string, options?: { hidden?: boolean }) => Promise<string>
 
 /** Questions on the terminal until `close`. Ctrl-C and Ctrl-D end the command. */
-function onTerminal(): { ask: Ask; close(): void } {
+function openTerminalPrompt(): { ask: Ask; close(): void } {
   let hidden = false
   const output = new Writable({
     write(chunk, _encoding, done) {
@@ -37,7 +37,7 @@ function onTerminal(): { ask: Ask; close(): void } {
 
 /** Runs `work` with a way to ask people questions. */
 export async function withQuestions<T>(work: (ask: Ask) => Promise<T>): Promise<T> {
-  const { ask, close } = onTerminal()
+  const { ask, close } = openTerminalPrompt()
   try {
     return await work(ask)
   } finally {
@@ -46,7 +46,7 @@ export async function withQuestions<T>(work: (ask: Ask) => Promise<T>): Promise<
 }
 
 /** What is piped into the command, line by line. */
-export async function pipedLines(): Promise<string[]> {
+export async function readPipedLines(): Promise<string[]> {
   const chunks: Uint8Array[] = []
   for await (const chunk of process.stdin) chunks.push(chunk)
   const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))

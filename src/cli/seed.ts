@@ -1,18 +1,18 @@
 import { parseArgs } from 'node:util'
 import * as z from 'zod'
-import { configureCommand, openFiles } from '../setup.ts'
-import { run, say, withDatabase } from './command.ts'
-import type { Account, Made } from './demo/run.ts'
+import { loadCommandConfig, openFileStore } from '../setup.ts'
+import { printLine, runCommand, withDatabase } from './command.ts'
+import type { DemoAccount, DemoSummary } from './demo/run.ts'
 import { CommandError } from './failure.ts'
 
 const usage = 'npm run db:seed -- [--patients 200] [--doctors 20] [--seed 1] [--yes]'
 
-const whole = (max: number, fallback: number) =>
+const wholeNumberOption = (max: number, fallback: number) =>
   z.coerce.number({ error: 'must be a whole number' }).int().min(0).max(max).default(fallback)
-const Options = z.strictObject({
-  patients: whole(1_000_000, 200),
-  doctors: whole(10_000, 20),
-  seed: whole(2 ** 31 - 1, 1),
+const SeedOptions = z.strictObject({
+  patients: wholeNumberOption(1_000_000, 200),
+  doctors: wholeNumberOption(10_000, 20),
+  seed: wholeNumberOption(2 ** 31 - 1, 1),
   yes: z.boolean().default(false),
 })
 
@@ -23,7 +23,7 @@ function readOptions(args: string[]) {
       args,
       options: { patients: text, doctors: text, seed: text, yes: { type: 'boolean' } },
     })
-    const { data, error } = Options.safeParse(values)
+    const { data, error } = SeedOptions.safeParse(values)
     if (data) return data
     throw new Error(error.issues.map(({ path, message }) => `--${path.join('.')}: ${message}`).join('\n'))
   } catch (error) {
@@ -37,34 +37,34 @@ const loadDemo = () =>
     throw new CommandError('Demo people need the development packages: run npm ci without --omit=dev.', { cause })
   })
 
-const signIn = ({ email, role }: Account) => `  ${role.padEnd(8)} ${email}`
+const formatAccount = ({ email, role }: DemoAccount) => `  ${role.padEnd(8)} ${email}`
 
-function summary(name: string, made: Made, password: string): string {
+function formatSummary(name: string, made: DemoSummary, password: string): string {
   const { doctors, patients, mappings, appointments, reports } = made
   const added = `Added ${doctors} doctors, ${patients} patients, ${mappings} mappings, ${appointments} appointments and ${reports} reports to ${name}.`
   const none = doctors + patients + mappings + appointments + reports === 0
   return [
     none ? `Nothing to add: these people are in ${name} already. Another --seed makes others.` : added,
     `Sign in with the password "${password}" as`,
-    ...made.accounts.map(signIn),
+    ...made.accounts.map(formatAccount),
     'Then try GET /api/patients?q=ann, /api/doctors?specialization=cardiology, /api/patients/{id}/doctors.',
     'A doctor sees the patients mapped to them, a patient themselves, an administrator everyone.',
   ].join('\n')
 }
 
-await run(async () => {
+await runCommand(async () => {
   const { yes, ...wanted } = readOptions(process.argv.slice(2))
-  const config = configureCommand(process.env)
+  const config = loadCommandConfig(process.env)
   if (config.NODE_ENV === 'production' && !yes)
     throw new CommandError(
       'This fills a production database with demo people and accounts of a known password. If that is meant, add --yes.',
     )
-  const { addDemo, demoPassword } = await loadDemo()
-  return withDatabase(config, async ({ db, name }) => {
+  const { addDemoData, demoPassword } = await loadDemo()
+  return withDatabase(config, async ({ db, description }) => {
     // In production the files may be where a command does not reach, such as R2.
-    const files = config.NODE_ENV === 'production' ? undefined : await openFiles(config)
-    const made = await addDemo(db, wanted, files)
-    say(summary(name, made, demoPassword))
+    const files = config.NODE_ENV === 'production' ? undefined : await openFileStore(config)
+    const made = await addDemoData(db, wanted, files)
+    printLine(formatSummary(description, made, demoPassword))
     return 0
   })
 })

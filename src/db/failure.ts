@@ -1,8 +1,8 @@
 import { DrizzleQueryError } from 'drizzle-orm'
-import { invalid, Problem } from '../http/problem.ts'
+import { invalidFieldProblem, Problem } from '../http/problem.ts'
 
 /** What each constraint means to the one who ran into it. */
-const constraints: Record<string, () => Problem> = {
+const constraintProblems: Record<string, () => Problem> = {
   users_email_key: () => new Problem('conflict', { detail: 'An account with this e-mail address exists already.' }),
   patients_user_id_key: () => new Problem('conflict', { detail: 'This account is linked to a patient already.' }),
   doctors_email_key: () => new Problem('conflict', { detail: 'A doctor with this e-mail address exists already.' }),
@@ -16,20 +16,20 @@ const constraints: Record<string, () => Problem> = {
     new Problem('overlap', { detail: 'The patient has another appointment at this time.' }),
   appointments_to_come: () =>
     new Problem('conflict', { detail: 'There are appointments to come: cancel or move them first.' }),
-  doctors_account_fkey: () => invalid('userId', 'must be an account of role doctor'),
+  doctors_account_fkey: () => invalidFieldProblem('userId', 'must be an account of role doctor'),
 }
 
 /**
  * What a failure comes to. `unavailable`: the request may be sent again, 503. `conflict`: something else is stored that
  * forbids it, 409. `unstorable`: the caller's value, 400. `fault`: ours, 500.
  */
-type Outcome = 'unavailable' | 'conflict' | 'unstorable' | 'fault'
+type ErrorOutcome = 'unavailable' | 'conflict' | 'unstorable' | 'fault'
 
 /**
  * What each SQLSTATE comes to (PostgreSQL, appendix A), by its class or, where one of a class differs, by the whole code.
  * What is in no row is a fault of ours.
  */
-export const outcomes: Record<string, Outcome> = {
+export const outcomesBySqlState: Record<string, ErrorOutcome> = {
   // Connections, and who may have one.
   '08': 'unavailable',
   '28': 'unavailable',
@@ -71,18 +71,18 @@ export const outcomes: Record<string, Outcome> = {
 }
 
 /** Codes of the driver, of `connections.ts` and of the network that mean that the database is not to be had just now. */
-const unreachable =
+const unavailableCodePattern =
   /^(DEADLINE|POOL_FULL|NOT_COMMITTED|CONNECT\w*|E(CONN\w+|PIPE|HOSTUNREACH|NETUNREACH|TIMEDOUT|AI_AGAIN|NOTFOUND))$/
 /** No TLS with the server: its certificate has ended, say, or is of nobody whom Node trusts (Node, `tls`). */
-export const tlsFailed = /^(\w*CERT\w*|UNABLE_TO_\w+|ERR_(TLS|SSL)_\w+)$/
+export const tlsErrorCodePattern = /^(\w*CERT\w*|UNABLE_TO_\w+|ERR_(TLS|SSL)_\w+)$/
 
-function outcomeOf(code: string): Outcome {
-  if (unreachable.test(code) || tlsFailed.test(code)) return 'unavailable'
-  return outcomes[code] ?? outcomes[code.slice(0, 2)] ?? 'fault'
+function getErrorOutcome(code: string): ErrorOutcome {
+  if (unavailableCodePattern.test(code) || tlsErrorCodePattern.test(code)) return 'unavailable'
+  return outcomesBySqlState[code] ?? outcomesBySqlState[code.slice(0, 2)] ?? 'fault'
 }
 
-const failureOf = (error: unknown): { code: string; constraint: string } | undefined => {
-  const cause = causeWithoutQuery(error)
+const parseDatabaseError = (error: unknown): { code: string; constraint: string } | undefined => {
+  const cause = unwrapDrizzleError(error)
   if (!(cause instanceof Error) || !('code' in cause) || typeof cause.code !== 'string') return undefined
   const constraint =
     'constraint_name' in cause && typeof cause.constraint_name === 'string' ? cause.constraint_name : ''
@@ -90,29 +90,30 @@ const failureOf = (error: unknown): { code: string; constraint: string } | undef
 }
 
 /** Whether an error of the database is that `constraint` forbids it. */
-export const violates = (error: unknown, constraint: string): boolean => failureOf(error)?.constraint === constraint
+export const violatesConstraint = (error: unknown, constraint: string): boolean =>
+  parseDatabaseError(error)?.constraint === constraint
 
 /** Whether PostgreSQL refuses the very values of a row, now and ever (classes 22 and 23). */
-export const isRefusedRow = (error: unknown): boolean => /^2[23]...$/.test(failureOf(error)?.code ?? '')
+export const isRowRejected = (error: unknown): boolean => /^2[23]...$/.test(parseDatabaseError(error)?.code ?? '')
 
 /** The problem that a failure of the database is to the caller, or undefined where it is none of the database. */
-export function databaseProblem(error: unknown): Problem | undefined {
-  const failure = failureOf(error)
+export function toDatabaseProblem(error: unknown): Problem | undefined {
+  const failure = parseDatabaseError(error)
   if (!failure) return undefined
-  const known = constraints[failure.constraint]
+  const known = constraintProblems[failure.constraint]
   if (known) return known()
-  const cause = causeWithoutQuery(error)
-  switch (outcomeOf(failure.code)) {
+  const cause = unwrapDrizzleError(error)
+  switch (getErrorOutcome(failure.code)) {
     case 'unavailable':
       return new Problem('unavailable', { cause, headers: { 'Retry-After': '1' } })
     case 'conflict':
       return new Problem('conflict', { detail: 'Something that is stored already does not allow this.', cause })
     case 'unstorable':
-      return invalid('', 'holds a value that cannot be stored', 'unstorable')
+      return invalidFieldProblem('', 'holds a value that cannot be stored', 'unstorable')
     case 'fault':
       return new Problem('internal', { cause })
   }
 }
 
 /** Drizzle puts the statement and its parameters into the message: only the driver's own error may be logged. */
-export const causeWithoutQuery = (error: unknown) => (error instanceof DrizzleQueryError ? error.cause : error)
+export const unwrapDrizzleError = (error: unknown) => (error instanceof DrizzleQueryError ? error.cause : error)

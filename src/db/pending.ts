@@ -1,16 +1,16 @@
-import type { Form } from './statement.ts'
+import type { RowMode } from './statement.ts'
 
 /** A statement as Drizzle takes it: it runs once, when it is awaited for its rows as objects or asked for them as lists. */
-export class Pending implements PromiseLike<unknown> {
-  readonly #run: (form: Form) => Promise<unknown>
+export class PendingQuery implements PromiseLike<unknown> {
+  readonly #runQuery: (rowMode: RowMode) => Promise<unknown>
   #rows: Promise<unknown> | undefined
 
-  constructor(run: (form: Form) => Promise<unknown>) {
-    this.#run = run
+  constructor(run: (rowMode: RowMode) => Promise<unknown>) {
+    this.#runQuery = run
   }
 
   values(): Promise<unknown> {
-    this.#rows ??= this.#run('values')
+    this.#rows ??= this.#runQuery('values')
     return this.#rows
   }
 
@@ -19,7 +19,7 @@ export class Pending implements PromiseLike<unknown> {
     done?: ((rows: unknown) => A | PromiseLike<A>) | null,
     failed?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    this.#rows ??= this.#run('objects')
+    this.#rows ??= this.#runQuery('objects')
     return this.#rows.then(done, failed)
   }
 

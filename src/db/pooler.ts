@@ -5,7 +5,7 @@ import postgres from 'postgres'
 const busyTimeoutMs = 500
 /** Seconds until a connection that cannot be made is given up. */
 const connectTimeoutSeconds = 5
-const attempts = 10
+const maxAttempts = 10
 
 /**
  * Whether something between here and PostgreSQL loses prepared statements, as PgBouncer does in transaction mode before
@@ -13,33 +13,34 @@ const attempts = 10
  * keeping the connection busy over which a statement was prepared, and running it again.
  */
 export async function losesPreparedStatements(url: string): Promise<boolean> {
-  let sent = 0
+  let sentCount = 0
   const settings = { max: 1, fetch_types: false, connect_timeout: connectTimeoutSeconds, onnotice: () => {} }
   // The driver sends a statement a second time where its preparation is gone, and tells only `debug` of it.
   const debug = () => {
-    sent += 1
+    sentCount += 1
   }
-  const [one, other] = [postgres(url, { ...settings, debug }), postgres(url, settings)]
-  const run = () => one.unsafe('select $1::int', [1], { prepare: true })
-  let alone = false
+  const [firstClient, otherClient] = [postgres(url, { ...settings, debug }), postgres(url, settings)]
+  const runPrepared = () => firstClient.unsafe('select $1::int', [1], { prepare: true })
+  let isUndisturbed = false
   const isLost = async () => {
     // Not by the driver's own `begin`, which ends the process where the connection is lost meanwhile.
-    await other.unsafe('begin')
-    await other.unsafe('select 1')
-    sent = 0
-    const again = run()
-    again.catch(() => {})
-    alone = await Promise.race([again.then(() => false), setTimeout(busyTimeoutMs, true)])
-    await other.unsafe('rollback')
-    await again
-    return !alone && sent > 1
+    await otherClient.unsafe('begin')
+    await otherClient.unsafe('select 1')
+    sentCount = 0
+    const secondRun = runPrepared()
+    secondRun.catch(() => {})
+    isUndisturbed = await Promise.race([secondRun.then(() => false), setTimeout(busyTimeoutMs, true)])
+    await otherClient.unsafe('rollback')
+    await secondRun
+    return !isUndisturbed && sentCount > 1
   }
   try {
-    await run()
+    await runPrepared()
     // Beside other clients it is chance which connection is free.
-    for (let tried = 0; tried < attempts && !alone; tried += 1) if (await isLost()) return true
+    for (let attemptCount = 0; attemptCount < maxAttempts && !isUndisturbed; attemptCount += 1)
+      if (await isLost()) return true
     return false
   } finally {
-    await Promise.all([one.end({ timeout: 1 }), other.end({ timeout: 1 })])
+    await Promise.all([firstClient.end({ timeout: 1 }), otherClient.end({ timeout: 1 })])
   }
 }

@@ -1,29 +1,29 @@
-import type { Call } from './call.ts'
+import type { PoolTask } from './call.ts'
 
 /**
  * Calls under way, in no order. No `Set`: the tables of one that has lived long keep what they held until the next
  * collection of the whole heap, and with it every row that was read.
  */
-export class Running {
-  readonly #calls: Call[] = []
+export class InFlightSet {
+  readonly #tasks: PoolTask[] = []
 
   get size(): number {
-    return this.#calls.length
+    return this.#tasks.length
   }
 
-  add(call: Call): void {
-    call.place = this.#calls.push(call) - 1
+  add(task: PoolTask): void {
+    task.slot = this.#tasks.push(task) - 1
   }
 
-  delete(call: Call): void {
-    if (this.#calls[call.place] !== call) return
-    const last = this.#calls.pop()
-    if (last === undefined || last === call) return
-    this.#calls[call.place] = last
-    last.place = call.place
+  delete(task: PoolTask): void {
+    if (this.#tasks[task.slot] !== task) return
+    const last = this.#tasks.pop()
+    if (last === undefined || last === task) return
+    this.#tasks[task.slot] = last
+    last.slot = task.slot
   }
 
-  all(): Call[] {
-    return [...this.#calls]
+  toArray(): PoolTask[] {
+    return [...this.#tasks]
   }
 }

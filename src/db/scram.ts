@@ -1,35 +1,38 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto'
 
 /** As many as PostgreSQL takes. */
-const iterations = 4096
+const iterationCount = 4096
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest()
 const hmac = (key: Buffer, text: string) => createHmac('sha256', key).update(text).digest()
 
 /** What a server keeps of a password (RFC 5802, section 3): neither it nor what a client proves itself with. */
-export type Verifier = { salt: Buffer; storedKey: Buffer; serverKey: Buffer }
+export type ScramVerifier = { salt: Buffer; storedKey: Buffer; serverKey: Buffer }
 
 /** Of a password of ASCII, which needs no SASLprep. */
-export function verifierOf(password: string): Verifier {
+export function createScramVerifier(password: string): ScramVerifier {
   const salt = randomBytes(16)
-  const salted = pbkdf2Sync(password, salt, iterations, 32, 'sha256')
+  const salted = pbkdf2Sync(password, salt, iterationCount, 32, 'sha256')
   return { salt, storedKey: sha256(hmac(salted, 'Client Key')), serverKey: hmac(salted, 'Server Key') }
 }
 
-export const mechanism = 'SCRAM-SHA-256'
+export const scramMechanism = 'SCRAM-SHA-256'
 
 /** What the server says to a client's first message (RFC 5802, section 7), and how it checks the final one. */
-export type Challenge = {
+export type ScramChallenge = {
   message: string
   /** The server's final message; undefined where the client does not know the password. */
   verify(clientFinal: string): string | undefined
 }
 
 /** Without channel binding: there is no TLS on the loopback. Undefined where the message is none. */
-export function challenge({ salt, storedKey, serverKey }: Verifier, clientFirst: string): Challenge | undefined {
+export function createScramChallenge(
+  { salt, storedKey, serverKey }: ScramVerifier,
+  clientFirst: string,
+): ScramChallenge | undefined {
   const [, bare, clientNonce] = /^[ny],,(n=[^,]*,r=([\x21-\x2b\x2d-\x7e]+))$/.exec(clientFirst) ?? []
   if (bare === undefined || clientNonce === undefined) return undefined
   const nonce = clientNonce + randomBytes(18).toString('base64')
-  const message = `r=${nonce},s=${salt.toString('base64')},i=${iterations}`
+  const message = `r=${nonce},s=${salt.toString('base64')},i=${iterationCount}`
   return {
     message,
     verify(clientFinal) {

@@ -1,21 +1,22 @@
 import type postgres from 'postgres'
-import type { Connections } from './connections.ts'
-import { Pending } from './pending.ts'
-import type { Parameters } from './statement.ts'
-import { type TransactionWork, transact } from './transaction.ts'
+import type { ConnectionPool } from './connections.ts'
+import { PendingQuery } from './pending.ts'
+import type { QueryParams } from './statement.ts'
+import { runInTransaction, type TransactionWork } from './transaction.ts'
 
 /**
- * The driver's client as Drizzle uses it, with each statement and transaction run by `connections`. Drizzle keeps it for as
+ * The driver's client as Drizzle uses it, with each statement and transaction run by `pool`. Drizzle keeps it for as
  * long as the process lives, so it outlives the connections.
  */
-export function supervised(connections: Connections): postgres.Sql {
+export function createPooledClient(pool: ConnectionPool): postgres.Sql {
   const own = {
-    unsafe: (text: string, parameters: Parameters = [], { prepare = false }: postgres.UnsafeQueryOptions = {}) =>
-      new Pending((form) => connections.ask({ text, parameters, prepare, form })),
-    begin: (work: TransactionWork) => connections.transact((line, call) => transact(line, call, work)),
-    end: (options?: { timeout?: number }) => connections.end(options),
+    unsafe: (text: string, parameters: QueryParams = [], { prepare = false }: postgres.UnsafeQueryOptions = {}) =>
+      new PendingQuery((rowMode) => pool.query({ text, parameters, prepare, rowMode })),
+    begin: (work: TransactionWork) =>
+      pool.runTransaction((connection, task) => runInTransaction(connection, task, work)),
+    end: (options?: { timeout?: number }) => pool.end(options),
   }
-  return new Proxy(connections.sql, {
-    get: (_, key) => Reflect.get(Object.hasOwn(own, key) ? own : connections.sql, key),
+  return new Proxy(pool.sql, {
+    get: (_, key) => Reflect.get(Object.hasOwn(own, key) ? own : pool.sql, key),
   })
 }

@@ -1,21 +1,23 @@
 import * as z from 'zod'
 
-const days = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
-const from = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a time such as 09:00')
-const to = z.string().regex(/^(([01]\d|2[0-3]):[0-5]\d|24:00)$/, 'must be a time such as 17:00, at most 24:00')
+const weekdays = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
+const startTimeField = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a time such as 09:00')
+const endTimeField = z
+  .string()
+  .regex(/^(([01]\d|2[0-3]):[0-5]\d|24:00)$/, 'must be a time such as 17:00, at most 24:00')
 
-const isTime = (text: string) => /^\d\d:\d\d$/.test(text)
+const isTimeText = (text: string) => /^\d\d:\d\d$/.test(text)
 
-const span = z
-  .strictObject({ day: z.enum(days), from, to })
-  .refine((value) => !isTime(value.from) || !isTime(value.to) || value.from < value.to, {
+const workingSpanField = z
+  .strictObject({ day: z.enum(weekdays), from: startTimeField, to: endTimeField })
+  .refine((value) => !isTimeText(value.from) || !isTimeText(value.to) || value.from < value.to, {
     error: 'must be after from',
     path: ['to'],
   })
 
 /** Spans of the week in which a doctor can be booked. Touching ones are fine, overlapping ones are not. */
-export const workingHours = z
-  .array(span)
+export const workingHoursField = z
+  .array(workingSpanField)
   .max(100)
   .superRefine((spans, ctx) => {
     const order = spans
@@ -27,10 +29,10 @@ export const workingHours = z
         ctx.addIssue({ code: 'custom', path: [value.index], message: `overlaps ${before.from}–${before.to}` })
     })
   })
-export type WorkingHours = z.output<typeof workingHours>
+export type WorkingHours = z.output<typeof workingHoursField>
 
 /** The zone's name in its usual case; undefined where Intl knows none of that name. */
-const zoneNamed = (name: string): string | undefined => {
+const resolveTimeZone = (name: string): string | undefined => {
   try {
     const { timeZone } = new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions()
     // An alias is kept as it is: which of two names is the canonical one differs between engines.
@@ -41,8 +43,8 @@ const zoneNamed = (name: string): string | undefined => {
 }
 
 /** An IANA time zone by name; an offset such as `+02:00`, which Intl would take, is none. */
-export const timeZone = z.string().transform((name, ctx) => {
-  const zone = /^[A-Za-z][\w+/-]{0,63}$/.test(name) ? zoneNamed(name) : undefined
+export const timeZoneField = z.string().transform((name, ctx) => {
+  const zone = /^[A-Za-z][\w+/-]{0,63}$/.test(name) ? resolveTimeZone(name) : undefined
   if (zone !== undefined) return zone
   ctx.addIssue({ code: 'custom', message: 'must be an IANA time zone such as Europe/Berlin' })
   return z.NEVER

@@ -1,118 +1,128 @@
 import { type Context, Hono } from 'hono'
-import { can, type Guarded } from '../access/can.ts'
-import { mayUse } from '../access/permissions.ts'
-import { created, deleted, one, page } from '../http/about.ts'
-import { answerChanged, answerOne } from '../http/etag.ts'
-import { ById } from '../http/fields.ts'
-import { answerPage, readPage } from '../http/page.ts'
+import { can, type GuardedEnv } from '../access/can.ts'
+import { roleMay } from '../access/permissions.ts'
+import { createdResponse, deletedResponse, pageResponse, recordResponse } from '../http/about.ts'
+import { respondWithChanged, respondWithRecord } from '../http/etag.ts'
+import { IdParam } from '../http/fields.ts'
+import { fetchPage, respondWithPage } from '../http/page.ts'
 import { noQuery, valid } from '../http/valid.ts'
-import { once } from '../idempotency/once.ts'
+import { withIdempotency } from '../idempotency/once.ts'
 import { changeDoctor, createDoctor, deleteDoctor, getDoctor, listDoctors, restoreDoctor } from './queries.ts'
-import { Doctor, DoctorPatch, DoctorQuery, WholeDoctor } from './schema.ts'
+import { DoctorPatch, DoctorQuery, DoctorReplacement, DoctorResponse } from './schema.ts'
 
 /** @throws {Problem} 404 where there is no doctor of the id in the path */
-const exists = (c: Context<Guarded, '/:id'>) => getDoctor(c.env.db, c.req.param('id'))
+const assertDoctorInPath = (c: Context<GuardedEnv, '/:id'>) => getDoctor(c.env.db, c.req.param('id'))
 
 export const doctorRoutes = new Hono()
   .get(
     '/',
-    can('doctors:list', { id: 'listDoctors', summary: 'List doctors', answers: page(Doctor) }),
+    can('doctors:list', {
+      operationId: 'listDoctors',
+      summary: 'List doctors',
+      responds: pageResponse(DoctorResponse),
+    }),
     valid('query', DoctorQuery),
     async (c) => {
       const query = c.req.valid('query')
-      return answerPage(c, await readPage(c, query, listDoctors(c.env.db, query)))
+      return respondWithPage(c, await fetchPage(c, query, listDoctors(c.env.db, query)))
     },
   )
   .post(
     '/',
     can('doctors:create', {
-      id: 'createDoctor',
+      operationId: 'createDoctor',
       summary: 'Add a doctor',
-      answers: created(Doctor),
+      responds: createdResponse(DoctorResponse),
       problems: ['conflict'],
     }),
-    valid('json', WholeDoctor),
+    valid('json', DoctorReplacement),
     async (c) => {
-      const request = c.req.valid('json')
-      return once(c, {
-        at: '/api/doctors',
-        request,
-        create: (db) => createDoctor(db, c.get('caller'), request),
-        read: 'doctors:get',
-        see: (db, _, id) => getDoctor(db, id),
+      const newDoctor = c.req.valid('json')
+      return withIdempotency(c, {
+        location: '/api/doctors',
+        requestFingerprint: newDoctor,
+        create: (db) => createDoctor(db, c.get('requestContext'), newDoctor),
+        readPermission: 'doctors:get',
+        assertVisible: (db, _, id) => getDoctor(db, id),
       })
     },
   )
   .get(
     '/:id',
-    can('doctors:get', { id: 'getDoctor', summary: 'Get a doctor', answers: one(Doctor) }),
-    valid('param', ById),
-    noQuery(exists),
+    can('doctors:get', { operationId: 'getDoctor', summary: 'Get a doctor', responds: recordResponse(DoctorResponse) }),
+    valid('param', IdParam),
+    noQuery(assertDoctorInPath),
     async (c) => {
       const doctor = await getDoctor(c.env.db, c.req.valid('param').id)
-      c.set('subject', { resourceId: doctor.id })
-      return answerOne(c, doctor)
+      c.set('auditSubject', { resourceId: doctor.id })
+      return respondWithRecord(c, doctor)
     },
   )
   .put(
     '/:id',
     can('doctors:update', {
-      id: 'replaceDoctor',
+      operationId: 'replaceDoctor',
       summary: 'Replace a doctor',
       description: 'An optional field that is absent is cleared.',
-      answers: one(Doctor),
+      responds: recordResponse(DoctorResponse),
       problems: ['conflict', 'forbidden'],
     }),
-    valid('param', ById),
-    valid('json', WholeDoctor, { first: exists }),
+    valid('param', IdParam),
+    valid('json', DoctorReplacement, { precheck: assertDoctorInPath }),
     async (c) => {
       // The link stays where the caller may not set it; where they may, an absent field is a cleared one.
-      const cleared = mayUse(c.get('caller').role, 'doctors:link') ? { userId: null } : {}
-      return answerChanged(
+      const cleared = roleMay(c.get('requestContext').role, 'doctors:link') ? { userId: null } : {}
+      return respondWithChanged(
         c,
-        await changeDoctor(c.env.db, c.get('caller'), c.req.valid('param').id, { ...cleared, ...c.req.valid('json') }),
+        await changeDoctor(c.env.db, c.get('requestContext'), c.req.valid('param').id, {
+          ...cleared,
+          ...c.req.valid('json'),
+        }),
       )
     },
   )
   .patch(
     '/:id',
     can('doctors:update', {
-      id: 'updateDoctor',
+      operationId: 'updateDoctor',
       summary: 'Change some fields of a doctor',
-      answers: one(Doctor),
+      responds: recordResponse(DoctorResponse),
       problems: ['conflict', 'forbidden'],
     }),
-    valid('param', ById),
-    valid('json', DoctorPatch, { first: exists }),
+    valid('param', IdParam),
+    valid('json', DoctorPatch, { precheck: assertDoctorInPath }),
     async (c) =>
-      answerChanged(c, await changeDoctor(c.env.db, c.get('caller'), c.req.valid('param').id, c.req.valid('json'))),
+      respondWithChanged(
+        c,
+        await changeDoctor(c.env.db, c.get('requestContext'), c.req.valid('param').id, c.req.valid('json')),
+      ),
   )
   .delete(
     '/:id',
     can('doctors:delete', {
-      id: 'deleteDoctor',
+      operationId: 'deleteDoctor',
       summary: 'Delete a doctor',
       description:
         'Hides the doctor and ends their mappings; past appointments keep the name. Refused while there are appointments to come.',
-      answers: deleted,
+      responds: deletedResponse,
       problems: ['conflict'],
     }),
-    valid('param', ById),
-    noQuery(exists),
+    valid('param', IdParam),
+    noQuery(assertDoctorInPath),
     async (c) => {
-      await deleteDoctor(c.env.db, c.get('caller'), c.req.valid('param').id)
+      await deleteDoctor(c.env.db, c.get('requestContext'), c.req.valid('param').id)
       return c.body(null, 204)
     },
   )
   .post(
     '/:id/restore',
     can('doctors:restore', {
-      id: 'restoreDoctor',
+      operationId: 'restoreDoctor',
       summary: 'Bring a deleted doctor back',
-      answers: one(Doctor),
+      responds: recordResponse(DoctorResponse),
       problems: ['conflict'],
     }),
-    valid('param', ById),
+    valid('param', IdParam),
     noQuery(),
-    async (c) => answerChanged(c, await restoreDoctor(c.env.db, c.get('caller'), c.req.valid('param').id)),
+    async (c) => respondWithChanged(c, await restoreDoctor(c.env.db, c.get('requestContext'), c.req.valid('param').id)),
   )

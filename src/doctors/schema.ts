@@ -2,17 +2,17 @@ import { sql } from 'drizzle-orm'
 import { check, foreignKey, index, json, pgTable, smallint, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
 import * as z from 'zod'
 import { formerRole, users } from '../auth/schema.ts'
-import { deletedAt, history, id } from '../db/columns.ts'
-import { folded } from '../db/search.ts'
-import { shapeOf } from '../db/shape.ts'
-import { email, id as idField, text as line, optional, phone } from '../http/fields.ts'
+import { deletedAtColumn, idColumn, versionColumns } from '../db/columns.ts'
+import { foldedText } from '../db/search.ts'
+import { createResponseSchema } from '../db/shape.ts'
+import { emailField, idField, optionalField, phoneField, textField } from '../http/fields.ts'
 import { listQuery } from '../http/page.ts'
-import { timeZone, type WorkingHours, workingHours } from './hours.ts'
+import { timeZoneField, type WorkingHours, workingHoursField } from './hours.ts'
 
 export const doctors = pgTable(
   'doctors',
   {
-    id: id(),
+    id: idColumn(),
     name: text('name').notNull(),
     specialization: text('specialization').notNull(),
     email: text('email').notNull(),
@@ -22,8 +22,8 @@ export const doctors = pgTable(
     timeZone: text('time_zone').notNull(),
     workingHours: json('working_hours').$type<WorkingHours>(),
     userId: uuid('user_id'),
-    ...history(),
-    deletedAt: deletedAt(),
+    ...versionColumns(),
+    deletedAt: deletedAtColumn(),
     // Null while deleted: the link then asks nothing of the account.
     userRole: formerRole('user_role').generatedAlwaysAs(sql`case when deleted_at is null then 'doctor'::role end`),
     search: text('search').generatedAlwaysAs(sql`fold(name || chr(10) || specialization || chr(10) || email)`),
@@ -39,14 +39,14 @@ export const doctors = pgTable(
     }),
     check('doctors_experience_years', sql`experience_years between 0 and 80`),
     index('doctors_created_at_idx').on(table.createdAt, table.id),
-    index('doctors_name_idx').on(folded(table.name), table.id),
+    index('doctors_name_idx').on(foldedText(table.name), table.id),
     index('doctors_specialization_idx').on(sql`lower(${table.specialization})`),
     index('doctors_search_idx').using('gin', table.search.op('gin_trgm_ops')),
   ],
 )
 
 /** What the API shows of a doctor. */
-export const shownDoctor = {
+export const doctorColumns = {
   id: doctors.id,
   name: doctors.name,
   specialization: doctors.specialization,
@@ -61,35 +61,37 @@ export const shownDoctor = {
   updatedAt: doctors.updatedAt,
 }
 
-export const Doctor = shapeOf('Doctor', shownDoctor, { workingHours: workingHours.nullable() })
+export const DoctorResponse = createResponseSchema('Doctor', doctorColumns, {
+  workingHours: workingHoursField.nullable(),
+})
 
-const fields = {
-  name: line(200),
-  specialization: line(200),
-  email,
-  phone: optional(phone),
-  licenseNumber: optional(line(200)),
+const doctorFields = {
+  name: textField(200),
+  specialization: textField(200),
+  email: emailField,
+  phone: optionalField(phoneField),
+  licenseNumber: optionalField(textField(200)),
   experienceYears: z.int().min(0).max(80).nullable(),
-  timeZone: optional(timeZone).transform((zone) => zone ?? 'UTC'),
-  workingHours: workingHours.nullable(),
+  timeZone: optionalField(timeZoneField).transform((zone) => zone ?? 'UTC'),
+  workingHours: workingHoursField.nullable(),
   /** An admin's to set: an account of role `doctor`. */
   userId: idField.nullable(),
 }
 
-export const WholeDoctor = z
+export const DoctorReplacement = z
   .strictObject({
-    ...fields,
-    phone: fields.phone.default(null),
-    licenseNumber: fields.licenseNumber.default(null),
-    experienceYears: fields.experienceYears.default(null),
-    timeZone: fields.timeZone.default('UTC'),
-    workingHours: fields.workingHours.default(null),
-    userId: fields.userId.optional(),
+    ...doctorFields,
+    phone: doctorFields.phone.default(null),
+    licenseNumber: doctorFields.licenseNumber.default(null),
+    experienceYears: doctorFields.experienceYears.default(null),
+    timeZone: doctorFields.timeZone.default('UTC'),
+    workingHours: doctorFields.workingHours.default(null),
+    userId: doctorFields.userId.optional(),
   })
   .meta({ id: 'WholeDoctor' })
-export const DoctorPatch = z.strictObject(fields).partial().meta({ id: 'DoctorPatch' })
+export const DoctorPatch = z.strictObject(doctorFields).partial().meta({ id: 'DoctorPatch' })
 
-export const DoctorQuery = listQuery({ q: line(200).optional(), specialization: line(200).optional() }, [
+export const DoctorQuery = listQuery({ q: textField(200).optional(), specialization: textField(200).optional() }, [
   'name',
   'createdAt',
   'experienceYears',

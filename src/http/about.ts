@@ -1,59 +1,67 @@
 import type { z } from 'zod'
-import type { LimitName } from '../access/limits.ts'
+import type { UsageLimitName } from '../access/limits.ts'
 import type { ProblemType } from './problem.ts'
 
 /** What a route answers when all goes well; the OpenAPI document and the negotiation of types both go by it. */
-export type Answer =
+export type ResponseDescription =
   /** 200 with one record and its ETag, 304 where the client has it; a change takes If-Match. */
-  | { kind: 'one'; schema: z.ZodType }
-  /** 201 with the record, its ETag and its Location. `keyed` where it takes an Idempotency-Key. */
-  | { kind: 'created'; schema: z.ZodType; keyed: boolean }
+  | { kind: 'record'; schema: z.ZodType }
+  /** 201 with the record, its ETag and its Location. `isIdempotent` where it takes an Idempotency-Key. */
+  | { kind: 'created'; schema: z.ZodType; isIdempotent: boolean }
   /** 200 with a page of records. */
   | { kind: 'page'; schema: z.ZodType }
   /** This status with what has no ETag. */
-  | { kind: 'plain'; schema: z.ZodType; status: 200 | 201 }
-  /** 204. `versioned` where the delete takes If-Match. */
-  | { kind: 'nothing'; versioned: boolean }
-  /** 200 with bytes of one of these types. `ranged` where a part of them can be asked for, `tagged` where they have an ETag. */
-  | { kind: 'content'; types: string[]; ranged: boolean; tagged: boolean }
+  | { kind: 'json'; schema: z.ZodType; status: 200 | 201 }
+  /** 204. `takesIfMatch` where the delete takes If-Match. */
+  | { kind: 'noContent'; takesIfMatch: boolean }
+  /** 200 with bytes of one of these types. `takesRange` where a part of them can be asked for, `hasEtag` where they have an ETag. */
+  | { kind: 'binary'; types: string[]; takesRange: boolean; hasEtag: boolean }
 
-export const one = (schema: z.ZodType): Answer => ({ kind: 'one', schema })
-export const created = (schema: z.ZodType, { keyed = true } = {}): Answer => ({ kind: 'created', schema, keyed })
-export const page = (schema: z.ZodType): Answer => ({ kind: 'page', schema })
-export const plain = (schema: z.ZodType, status: 200 | 201 = 200): Answer => ({ kind: 'plain', schema, status })
-export const nothing: Answer = { kind: 'nothing', versioned: false }
-export const deleted: Answer = { kind: 'nothing', versioned: true }
-export const content = (types: string[], { ranged = false, tagged = false } = {}): Answer => ({
-  kind: 'content',
+export const recordResponse = (schema: z.ZodType): ResponseDescription => ({ kind: 'record', schema })
+export const createdResponse = (schema: z.ZodType, { isIdempotent = true } = {}): ResponseDescription => ({
+  kind: 'created',
+  schema,
+  isIdempotent,
+})
+export const pageResponse = (schema: z.ZodType): ResponseDescription => ({ kind: 'page', schema })
+export const jsonResponse = (schema: z.ZodType, status: 200 | 201 = 200): ResponseDescription => ({
+  kind: 'json',
+  schema,
+  status,
+})
+export const noContent: ResponseDescription = { kind: 'noContent', takesIfMatch: false }
+export const deletedResponse: ResponseDescription = { kind: 'noContent', takesIfMatch: true }
+export const binaryResponse = (types: string[], { takesRange = false, hasEtag = false } = {}): ResponseDescription => ({
+  kind: 'binary',
   types,
-  ranged,
-  tagged: tagged || ranged,
+  takesRange,
+  hasEtag: hasEtag || takesRange,
 })
 
 /** What a route's guard says of the route. */
-export type About = {
+export type OperationDescription = {
   /** The name that generated clients give it. */
-  id: string
+  operationId: string
   /** What it does, in a line. */
   summary: string
   description?: string
-  answers: Answer
+  responds: ResponseDescription
   /** What it answers instead, where that depends on what is found. */
-  or?: Answer
+  orResponds?: ResponseDescription
   /** What it can be refused for, beside what its guard and its validators refuse. */
   problems?: readonly ProblemType[]
   /** The limits of use that it is held to, beside those of all requests. */
-  limits?: readonly LimitName[]
+  limits?: readonly UsageLimitName[]
   /** The fields of a form, where the body is one. Its `file` is bytes. */
-  form?: z.ZodType
+  formSchema?: z.ZodType
 }
 
 /** What a validator checks, and so what the route takes. */
-export type Taken = { target: string; schema: z.ZodType | undefined; optional: boolean }
+export type ValidatorMetadata = { target: string; schema: z.ZodType | undefined; isOptional: boolean }
 
 /** Where guards and validators carry what they say of their route. */
-export const about = Symbol('about')
-export const taken = Symbol('taken')
+export const operationMetadata = Symbol('about')
+export const validatorMetadata = Symbol('taken')
 
 /** Whether the client has to take JSON for the route to be of use. */
-export const isJson = ({ answers }: About): boolean => answers.kind !== 'content'
+export const respondsWithJson = ({ responds }: OperationDescription): boolean => responds.kind !== 'binary'

@@ -1,8 +1,8 @@
 import type { MiddlewareHandler } from 'hono'
 import { cors } from 'hono/cors'
-import type { App } from '../env.ts'
+import type { AppEnv } from '../env.ts'
 
-const sharing = cors({
+const corsMiddleware = cors({
   origin: (origin) => origin,
   allowMethods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
   exposeHeaders: [
@@ -13,10 +13,10 @@ const sharing = cors({
 })
 
 /** Lets the pages of `CORS_ORIGINS`, and no others, read answers; never with credentials. */
-export const shareWithOrigins: MiddlewareHandler<App> = (c, next) => {
+export const applyCors: MiddlewareHandler<AppEnv> = (c, next) => {
   const { CORS_ORIGINS } = c.env.config
   if (CORS_ORIGINS.length === 0) return next()
-  if (CORS_ORIGINS.includes(c.req.header('Origin') ?? '')) return sharing(c, next)
+  if (CORS_ORIGINS.includes(c.req.header('Origin') ?? '')) return corsMiddleware(c, next)
   // So that no cache gives this answer to a page that may read it.
   return next().then(() => c.header('Vary', 'Origin', { append: true }))
 }

@@ -3,36 +3,36 @@ import type { Server, ServerResponse } from 'node:http'
 import { Server as NetServer, type Socket } from 'node:net'
 
 /** How long an idle connection is left open for a request that may be on its way, in ms. */
-const grace = 2000
+const idleGraceMs = 2000
 /** How long connections that wait are taken at most, in ms, where they never end. */
 const acceptTimeoutMs = 500
 
 /** Resolves when the event loop has looked for what arrived, and dealt with it. */
-const oneTurn = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)))
+const waitOneTurn = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)))
 
 /** Takes the connections that wait to be taken: closing the socket would reset them, with what was sent on them. */
-async function acceptWaiting(server: Server): Promise<void> {
+async function acceptPendingConnections(server: Server): Promise<void> {
   const end = performance.now() + acceptTimeoutMs
-  let taken = false
-  const take = () => {
-    taken = true
+  let hasAccepted = false
+  const markAccepted = () => {
+    hasAccepted = true
   }
-  server.on('connection', take)
+  server.on('connection', markAccepted)
   do {
-    taken = false
-    await oneTurn()
-  } while (taken && performance.now() < end)
-  server.off('connection', take)
+    hasAccepted = false
+    await waitOneTurn()
+  } while (hasAccepted && performance.now() < end)
+  server.off('connection', markAccepted)
 }
 
 /**
  * Lets `server` stop without failing a request: a client learns by `Connection: close` that it is to open another
  * connection, and not by finding this one closed under what it sends. To be called before requests are listened to.
  */
-export function drainable(server: Server) {
+export function createDrainer(server: Server) {
   /** Every connection, with its newest answer. */
   const connections = new Map<Socket, ServerResponse | undefined>()
-  let draining = false
+  let isDraining = false
 
   server.on('connection', (socket) => {
     connections.set(socket, undefined)
@@ -40,7 +40,7 @@ export function drainable(server: Server) {
   })
 
   server.on('request', ({ socket }, response) => {
-    if (draining) {
+    if (isDraining) {
       // Of requests sent one behind the other, the last answer closes.
       const before = connections.get(socket)
       if (before && !before.headersSent) before.shouldKeepAlive = true
@@ -57,22 +57,22 @@ export function drainable(server: Server) {
 
   return {
     /** Whether {@link drain} was called. */
-    get draining() {
-      return draining
+    get isDraining() {
+      return isDraining
     },
 
-    /** Resolves when every connection has ended; those that have not after `patience` ms are cut. */
-    async drain(patience: number): Promise<void> {
-      await acceptWaiting(server)
-      draining = true
+    /** Resolves when every connection has ended; those that have not after `timeoutMs` ms are cut. */
+    async drain(timeoutMs: number): Promise<void> {
+      await acceptPendingConnections(server)
+      isDraining = true
       const closed = once(server, 'close')
       // Not the HTTP server's own: that cuts idle connections at once.
       NetServer.prototype.close.call(server)
-      const timers = [setTimeout(closeIdle, grace), setTimeout(() => server.closeAllConnections(), patience)]
+      const timers = [setTimeout(closeIdle, idleGraceMs), setTimeout(() => server.closeAllConnections(), timeoutMs)]
       for (const response of connections.values()) {
         if (!response || response.writableFinished) continue
         if (!response.headersSent) response.shouldKeepAlive = false
-        else response.once('close', () => timers.push(setTimeout(closeIdle, grace)))
+        else response.once('close', () => timers.push(setTimeout(closeIdle, idleGraceMs)))
       }
       await closed
       timers.forEach(clearTimeout)

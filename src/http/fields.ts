@@ -2,16 +2,16 @@ import * as z from 'zod'
 import './messages.ts'
 
 /** PostgreSQL stores no NUL, UTF-8 no lone surrogate: they would fail, or turn two values into one. */
-const storable = z.string().refine((value) => value.isWellFormed() && !value.includes('\0'), {
+const storableText = z.string().refine((value) => value.isWellFormed() && !value.includes('\0'), {
   error: 'must not contain NUL or half a surrogate pair',
   abort: true,
 })
 
-const codePoints = (value: string) => (value.length < 2 ? value.length : [...value].length)
+const countCodePoints = (value: string) => (value.length < 2 ? value.length : [...value].length)
 
 /** Counts characters as a reader would (code points), unlike `.max()`, which counts UTF-16 units. */
-const atMost = (max: number) => (ctx: z.core.ParsePayload<string>) => {
-  if (ctx.value.length > max && codePoints(ctx.value) > max)
+const maxCodePoints = (max: number) => (ctx: z.core.ParsePayload<string>) => {
+  if (ctx.value.length > max && countCodePoints(ctx.value) > max)
     ctx.issues.push({
       code: 'too_big',
       origin: 'string',
@@ -22,45 +22,49 @@ const atMost = (max: number) => (ctx: z.core.ParsePayload<string>) => {
 }
 
 /** Text of 1 to `max` characters, trimmed, in Unicode NFC. */
-export const text = (max: number) =>
-  storable.trim().normalize('NFC').min(1, 'must not be blank').check(atMost(max)).meta({ maxLength: max })
+export const textField = (max: number) =>
+  storableText.trim().normalize('NFC').min(1, 'must not be blank').check(maxCodePoints(max)).meta({ maxLength: max })
 
 /** An optional field: null clears it, and so does a blank string. */
-export const optional = <T extends z.ZodType>(schema: T) =>
+export const optionalField = <T extends z.ZodType>(schema: T) =>
   z.preprocess((value) => (typeof value === 'string' && value.trim() === '' ? null : value), schema.nullable())
 
 /** An e-mail address of at most 254 characters, lower-cased. */
-export const email = storable.trim().toLowerCase().max(254, 'must be at most 254 characters long').check(z.email())
+export const emailField = storableText
+  .trim()
+  .toLowerCase()
+  .max(254, 'must be at most 254 characters long')
+  .check(z.email())
 
 /** A password as typed: NFC, never trimmed. What it may be is checked where one is set. */
-export const password = storable.normalize('NFC').min(1).check(atMost(256)).meta({ maxLength: 256 })
+export const passwordField = storableText.normalize('NFC').min(1).check(maxCodePoints(256)).meta({ maxLength: 256 })
 
 /** A token of ours. */
-export const token = storable.min(1).max(2000)
+export const tokenField = storableText.min(1).max(2000)
 
-export const id = z.uuid().toLowerCase()
+export const idField = z.uuid().toLowerCase()
 
 /** E.164, after spaces, dots, dashes and brackets are taken out. */
-export const phone = storable
+export const phoneField = storableText
   .transform((value) => value.replace(/[\s.\-()[\]]/g, ''))
   .pipe(z.string().regex(/^\+[1-9]\d{1,14}$/, 'must be an international number that begins with +'))
   .meta({ description: 'E.164. Spaces, dots, dashes and brackets are taken out.' })
 
 /** How far the time of day is ahead of UTC where it is furthest (Pacific/Kiritimati), in ms. */
-const furthestAheadMs = 14 * 60 * 60 * 1000
-const latestToday = () => new Date(Date.now() + furthestAheadMs).toISOString().slice(0, 10)
+const maxUtcOffsetMs = 14 * 60 * 60 * 1000
+const getLatestToday = () => new Date(Date.now() + maxUtcOffsetMs).toISOString().slice(0, 10)
 
 /** A day from 1900-01-01 to today, wherever on Earth it is today already. */
-export const pastDay = z.iso
+export const pastDateField = z.iso
   .date()
   .refine((day) => day >= '1900-01-01', 'must not be before 1900')
-  .refine((day) => day <= latestToday(), 'must not be in the future')
+  .refine((day) => day <= getLatestToday(), 'must not be in the future')
 
 /** A path's `{id}`. */
-export const ById = z.object({ id })
+export const IdParam = z.object({ id: idField })
 
 /** A moment (RFC 3339) of the years 1 to 9999 (UTC) with any offset, as ISO text in UTC. */
-export const instant = z.iso
+export const instantField = z.iso
   .datetime({ offset: true, error: 'must be a moment such as 2026-12-01T09:00:00Z, with an offset' })
   .transform((value) => new Date(value).toISOString())
   .refine((value) => /^(?!0000)\d{4}-/.test(value), 'must be in the years 1 to 9999')

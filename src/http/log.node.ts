@@ -1,26 +1,26 @@
 import type { Writable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import type { Config } from '../config.ts'
-import { prettyLog } from './log.pretty.node.ts'
-import { jsonLog, type Line, type Log } from './log.ts'
+import { createPrettyLogger } from './log.pretty.node.ts'
+import { createJsonLogger, type LogFields, type Logger } from './log.ts'
 
 /** Lines kept for a reader that does not keep up, in characters. Beyond, they are dropped, and it is said how many. */
-const most = 8 * 1024 * 1024
+const maxBufferedChars = 8 * 1024 * 1024
 /** How long what is left may take to be read at the end, in ms. */
-const patience = 1000
+const logFlushTimeoutMs = 1000
 
-type Lines = {
+type LineWriter = {
   write(line: string): void
   /** Hands over what is there without waiting. */
   flush(): void
   /** Resolves when all is handed over, or cannot be. */
-  flushed(): Promise<void>
+  flushAndWait(): Promise<void>
 }
 
 /** Writes lines to `stream`: those of one turn of the event loop with one write. A stream that breaks is let go. */
-export function linesTo(stream: Writable): Lines {
+export function createLineWriter(stream: Writable): LineWriter {
   let lines = ''
-  let dropped = 0
+  let droppedCount = 0
   const flush = () => {
     const text = lines
     lines = ''
@@ -30,21 +30,21 @@ export function linesTo(stream: Writable): Lines {
   return {
     flush,
     write(line) {
-      if (lines.length + stream.writableLength > most) {
-        dropped += 1
+      if (lines.length + stream.writableLength > maxBufferedChars) {
+        droppedCount += 1
         return
       }
       if (!lines) setImmediate(flush)
       lines += `${line}\n`
-      if (dropped === 0) return
-      lines += `${JSON.stringify({ level: 'warn', msg: 'log lines were dropped', dropped })}\n`
-      dropped = 0
+      if (droppedCount === 0) return
+      lines += `${JSON.stringify({ level: 'warn', msg: 'log lines were dropped', dropped: droppedCount })}\n`
+      droppedCount = 0
     },
-    async flushed() {
+    async flushAndWait() {
       flush()
       const over = new AbortController()
       const written = new Promise<void>((resolve) => void stream.write('', () => resolve()))
-      const late = setTimeout(patience, undefined, { signal: over.signal }).catch(() => {})
+      const late = setTimeout(logFlushTimeoutMs, undefined, { signal: over.signal }).catch(() => {})
       await Promise.race([written, late])
       over.abort()
     },
@@ -55,13 +55,18 @@ type Terminal = Writable & { isTTY?: boolean }
 
 /**
  * The log of a process, on `stream`: in JSON, or for people where one looks at a terminal or the settings say so.
- * `always` is said in every line.
+ * `commonFields` is said in every line.
  */
-export function nodeLog(config: Config, stream: Terminal, always?: Line): { log: Log } & Pick<Lines, 'flushed'> {
-  const { write, flush, flushed } = linesTo(stream)
+export function createNodeLogger(
+  config: Config,
+  stream: Terminal,
+  commonFields?: LogFields,
+): { logger: Logger } & Pick<LineWriter, 'flushAndWait'> {
+  const { write, flush, flushAndWait } = createLineWriter(stream)
   // A process that ends in the middle of a turn ends before its lines go out.
   process.on('exit', flush)
-  const looked = stream.isTTY === true && config.NODE_ENV !== 'production'
-  const log = (config.LOG_FORMAT ?? (looked ? 'pretty' : 'json')) === 'pretty' ? prettyLog : jsonLog
-  return { log: log(config.LOG_LEVEL, write, always), flushed }
+  const isWatched = stream.isTTY === true && config.NODE_ENV !== 'production'
+  const create =
+    (config.LOG_FORMAT ?? (isWatched ? 'pretty' : 'json')) === 'pretty' ? createPrettyLogger : createJsonLogger
+  return { logger: create(config.LOG_LEVEL, write, commonFields), flushAndWait }
 }

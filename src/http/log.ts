@@ -1,40 +1,40 @@
 import { DrizzleQueryError } from 'drizzle-orm'
 
-const levels = ['debug', 'info', 'warn', 'error'] as const
-export type Level = (typeof levels)[number]
+const logLevels = ['debug', 'info', 'warn', 'error'] as const
+export type LogLevel = (typeof logLevels)[number]
 /** What a line tells. An error stands in `err`. */
-export type Line = Record<string, unknown>
-export type Log = Record<Level, (line: Line) => void>
+export type LogFields = Record<string, unknown>
+export type Logger = Record<LogLevel, (fields: LogFields) => void>
 
 /** What may be known of an error. */
-export type Described = {
+export type LoggedError = {
   name: string
   code?: unknown
   constraint?: unknown
   table?: unknown
   routine?: unknown
   stack?: string | undefined
-  cause?: Described | undefined
+  cause?: LoggedError | undefined
 }
 
 /** The calls of a stack, without the message above them. */
-const callsOf = ({ stack = '', message }: Error) =>
+const getStackFrames = ({ stack = '', message }: Error) =>
   stack
     .replace(message, '')
     .split('\n')
-    .filter((line) => line.startsWith('    at '))
+    .filter((fields) => fields.startsWith('    at '))
     .join('\n')
 
 /** By name too: there may be a second copy of a class. */
-const fromDriver = new Set(['DrizzleQueryError', 'PostgresError'])
+const driverErrorNames = new Set(['DrizzleQueryError', 'PostgresError'])
 
 /**
  * What may be known of an error outside the database: not its message, which can hold the statement and the values that
  * were refused, nor the driver's `detail`, `query` and `parameters`.
  */
-const describe = (error: unknown): Described => {
+const describeLoggedError = (error: unknown): LoggedError => {
   if (!(error instanceof Error)) return { name: typeof error }
-  const fromDatabase = error instanceof DrizzleQueryError || fromDriver.has(error.name)
+  const fromDatabase = error instanceof DrizzleQueryError || driverErrorNames.has(error.name)
   const { code, constraint_name, table_name, routine }: Error & { [key: string]: unknown } = Object.assign(error)
   return {
     name: error.name,
@@ -42,34 +42,43 @@ const describe = (error: unknown): Described => {
     constraint: constraint_name,
     table: table_name,
     routine,
-    stack: fromDatabase ? callsOf(error) : error.stack,
-    cause: error.cause ? describe(error.cause) : undefined,
+    stack: fromDatabase ? getStackFrames(error) : error.stack,
+    cause: error.cause ? describeLoggedError(error.cause) : undefined,
   }
 }
 
 /** How a line is written. `err` is what may be known of the error in it. */
-export type Format = (level: Level, line: Line, err: Described | undefined) => string
+export type LogFormat = (level: LogLevel, fields: LogFields, err: LoggedError | undefined) => string
 
-const json: Format = (level, line, err) => JSON.stringify({ time: new Date().toISOString(), level, ...line, err })
+const formatJsonLine: LogFormat = (level, fields, err) =>
+  JSON.stringify({ time: new Date().toISOString(), level, ...fields, err })
 
-/** Writes lines of at least `level` through `write`, as `format` says, with what `always` says of every one. */
-export function formattedLog(
-  format: Format,
-  level: Level | 'silent',
-  write: (line: string) => void,
-  always?: Line,
-): Log {
-  const lowest = level === 'silent' ? levels.length : levels.indexOf(level)
-  const at = (name: Level) => {
-    if (levels.indexOf(name) < lowest) return () => {}
-    return (line: Line) => {
-      const err = line.err === undefined ? undefined : describe(line.err)
-      write(format(name, always ? { ...always, ...line } : line, err))
+/** Writes lines of at least `level` through `write`, as `format` says, with what `commonFields` says of every one. */
+export function createLogger(
+  format: LogFormat,
+  level: LogLevel | 'silent',
+  write: (fields: string) => void,
+  commonFields?: LogFields,
+): Logger {
+  const lowestIndex = level === 'silent' ? logLevels.length : logLevels.indexOf(level)
+  const createLevel = (name: LogLevel) => {
+    if (logLevels.indexOf(name) < lowestIndex) return () => {}
+    return (fields: LogFields) => {
+      const err = fields.err === undefined ? undefined : describeLoggedError(fields.err)
+      write(format(name, commonFields ? { ...commonFields, ...fields } : fields, err))
     }
   }
-  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+  return {
+    debug: createLevel('debug'),
+    info: createLevel('info'),
+    warn: createLevel('warn'),
+    error: createLevel('error'),
+  }
 }
 
-/** Writes lines of at least `level` through `write`, each as one JSON object, with what `always` says of every one. */
-export const jsonLog = (level: Level | 'silent', write: (line: string) => void, always?: Line): Log =>
-  formattedLog(json, level, write, always)
+/** Writes lines of at least `level` through `write`, each as one JSON object, with what `commonFields` says of every one. */
+export const createJsonLogger = (
+  level: LogLevel | 'silent',
+  write: (fields: string) => void,
+  commonFields?: LogFields,
+): Logger => createLogger(formatJsonLine, level, write, commonFields)

@@ -1,5 +1,5 @@
 /** What one client can be expected to have to itself: an IPv4 address, or the 64 bits of an IPv6 network. */
-export const networkOf = (address: string): string => {
+export const toClientNetwork = (address: string): string => {
   if (!address.includes(':')) return address
   const [head = [], tail = []] = address.split('::').map((part) => part.split(':').filter(Boolean))
   const groups = [...head, ...Array(Math.max(0, 8 - head.length - tail.length)).fill('0'), ...tail]

@@ -2,12 +2,12 @@ import { Buffer } from 'node:buffer'
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Context } from 'hono'
 import * as z from 'zod'
-import type { Guarded } from '../access/can.ts'
-import { largestPage, type Pages, type Place } from '../db/pages.ts'
-import type { Json, Written } from '../db/written.ts'
-import type { Asked } from '../env.ts'
-import { answerJson } from './answer.ts'
-import { invalid } from './problem.ts'
+import type { GuardedEnv } from '../access/can.ts'
+import { type CursorPosition, type KeysetList, maxPageRows } from '../db/pages.ts'
+import type { JsonRow, JsonText } from '../db/written.ts'
+import type { BaseContext } from '../env.ts'
+import { respondWithJson } from './answer.ts'
+import { invalidFieldProblem } from './problem.ts'
 
 /** The query of a list: `filters`, what every list takes, and its `sorts`, which a leading `-` turns round. */
 export const listQuery = <Filters extends z.ZodRawShape, const Sort extends string>(
@@ -18,11 +18,11 @@ export const listQuery = <Filters extends z.ZodRawShape, const Sort extends stri
     ...filters,
     limit: z
       .string()
-      .regex(/^\d{1,3}$/, `must be a whole number from 1 to ${largestPage}`)
+      .regex(/^\d{1,3}$/, `must be a whole number from 1 to ${maxPageRows}`)
       .transform(Number)
-      .pipe(z.int().min(1).max(largestPage))
+      .pipe(z.int().min(1).max(maxPageRows))
       .default(50)
-      .meta({ type: 'integer', pattern: undefined, minimum: 1, maximum: largestPage, default: 50 }),
+      .meta({ type: 'integer', pattern: undefined, minimum: 1, maximum: maxPageRows, default: 50 }),
     cursor: z.string().max(2000).optional().meta({ description: 'From the `next` of the page before.' }),
     count: z.enum(['true', 'false']).optional().meta({ description: 'Whether to count all that match.' }),
     sort: z
@@ -32,87 +32,91 @@ export const listQuery = <Filters extends z.ZodRawShape, const Sort extends stri
   })
 
 /** The query of a list in the one order there is: newest first. */
-export const plainQuery = <Filters extends z.ZodRawShape>(filters: Filters) =>
+export const newestFirstQuery = <Filters extends z.ZodRawShape>(filters: Filters) =>
   listQuery(filters, []).omit({ sort: true })
 
 /** What a cursor is sealed with and for. */
-type Sealed = Pick<Asked, 'env' | 'req'>
+type CursorContext = Pick<BaseContext, 'env' | 'req'>
 
-type Query<Sort extends string> = {
+type PageQuery<Sort extends string> = {
   limit: number
   count?: string | undefined
   sort?: Sort | `-${Sort}` | undefined
 }
 
 /** The list that a request is about: its path and filters, however they are ordered, whatever the page. */
-const listOf = (url: URL): string => {
+const getListIdentity = (url: URL): string => {
   const filters = new URLSearchParams(url.search)
   for (const name of ['cursor', 'limit', 'count']) filters.delete(name)
   filters.sort()
   return `${url.pathname.replace(/\/$/, '')}?${filters}`
 }
 
-const sealLength = 16
+const sealLengthBytes = 16
 /** Ties a place to one list of this installation: a cursor of another list, or a made-up one, is refused. */
-const seal = (c: Sealed, place: string): Buffer =>
-  createHmac('sha256', c.env.keys.cursor)
-    .update(`${listOf(new URL(c.req.url))}\n${place}`)
+const computeSeal = (c: CursorContext, positionText: string): Buffer =>
+  createHmac('sha256', c.env.tokenKeys.cursorKey)
+    .update(`${getListIdentity(new URL(c.req.url))}\n${positionText}`)
     .digest()
-    .subarray(0, sealLength)
+    .subarray(0, sealLengthBytes)
 
-const cursorOf = (c: Sealed, { id, key }: Place): string => {
-  const place = `${id}\n${key}`
-  return Buffer.concat([seal(c, place), Buffer.from(place)]).toString('base64url')
+const encodeCursor = (c: CursorContext, { id, key }: CursorPosition): string => {
+  const positionText = `${id}\n${key}`
+  return Buffer.concat([computeSeal(c, positionText), Buffer.from(positionText)]).toString('base64url')
 }
 
 /** @throws {Problem} 400 where the cursor was not given out for this very list */
-export const placeOf = (c: Sealed, cursor: string): Place => {
+export const decodeCursor = (c: CursorContext, cursor: string): CursorPosition => {
   const bytes = Buffer.from(cursor, 'base64url')
-  const place = bytes.subarray(sealLength).toString()
+  const positionText = bytes.subarray(sealLengthBytes).toString()
   const canonical = bytes.toString('base64url') === cursor
-  if (!canonical || bytes.length <= sealLength || !timingSafeEqual(bytes.subarray(0, sealLength), seal(c, place)))
-    throw invalid('cursor', 'is not a cursor of this list')
-  const end = place.indexOf('\n')
-  return { id: place.slice(0, end), key: place.slice(end + 1) }
+  if (
+    !canonical ||
+    bytes.length <= sealLengthBytes ||
+    !timingSafeEqual(bytes.subarray(0, sealLengthBytes), computeSeal(c, positionText))
+  )
+    throw invalidFieldProblem('cursor', 'is not a cursor of this list')
+  const end = positionText.indexOf('\n')
+  return { id: positionText.slice(0, end), key: positionText.slice(end + 1) }
 }
 
 /** One page as read: the rows it shows, and where the next begins. */
-type Read<Row> = { rows: Row[]; next: string | null; count: number | undefined }
+type FetchedPage<Row> = { rows: Row[]; next: string | null; count: number | undefined }
 
 /** Reads the page of `list` that `query` asks for, newest first where it says no order. */
-export async function readPage<Row extends { id: string; cursorKey: string }, Sort extends string>(
-  c: Context<Guarded>,
-  query: Query<Sort | 'createdAt'>,
-  list: Pages<Row, Sort | 'createdAt'>,
-): Promise<Read<Row>> {
+export async function fetchPage<Row extends { id: string; cursorKey: string }, Sort extends string>(
+  c: Context<GuardedEnv>,
+  query: PageQuery<Sort | 'createdAt'>,
+  list: KeysetList<Row, Sort | 'createdAt'>,
+): Promise<FetchedPage<Row>> {
   // `valid` has taken the query's cursor apart.
-  const place = c.get('place')
+  const after = c.get('cursorPosition')
   const [rows, count] = await Promise.all([
     // One row more than is shown tells whether there is a next page.
-    list.read({ limit: query.limit + 1, sort: query.sort ?? '-createdAt', place }),
-    query.count === 'true' ? list.count() : undefined,
+    list.fetchRows({ limit: query.limit + 1, sort: query.sort ?? '-createdAt', after }),
+    query.count === 'true' ? list.countRows() : undefined,
   ])
-  const shown = rows.slice(0, query.limit)
-  const last = rows.length > query.limit ? shown.at(-1) : undefined
-  return { rows: shown, next: last ? nextOf(c, { id: last.id, key: last.cursorKey }) : null, count }
+  const pageRows = rows.slice(0, query.limit)
+  const last = rows.length > query.limit ? pageRows.at(-1) : undefined
+  return { rows: pageRows, next: last ? buildNextPagePath(c, { id: last.id, key: last.cursorKey }) : null, count }
 }
 
-/** Answers with a page. `patientOf` names the patient whose data a row shows, for the trail. */
-export function answerPage<Row, Kept>(
-  c: Context<Guarded>,
-  { rows, next, count }: Read<Written<Row, Kept>>,
-  patientOf?: (row: Kept) => string,
+/** Answers with a page. `getPatientId` names the patient whose data a row shows, for the trail. */
+export function respondWithPage<Row, ServerValues>(
+  c: Context<GuardedEnv>,
+  { rows, next, count }: FetchedPage<JsonRow<Row, ServerValues>>,
+  getPatientId?: (row: ServerValues) => string,
 ) {
-  if (patientOf) c.set('subject', { patientIds: [...new Set(rows.map(patientOf))] })
+  if (getPatientId) c.set('auditSubject', { patientIds: [...new Set(rows.map(getPatientId))] })
   const results = rows.map(({ json }) => json).join(',')
-  const counted = count === undefined ? '' : `,"count":${count}`
-  const page: Json<{ results: Row[]; next: string | null; count?: number }> =
-    `{"results":[${results}],"next":${JSON.stringify(next)}${counted}}`
-  return answerJson(c, page, 200, next ? { Link: `<${next}>; rel="next"` } : {})
+  const countText = count === undefined ? '' : `,"count":${count}`
+  const page: JsonText<{ results: Row[]; next: string | null; count?: number }> =
+    `{"results":[${results}],"next":${JSON.stringify(next)}${countText}}`
+  return respondWithJson(c, page, 200, next ? { Link: `<${next}>; rel="next"` } : {})
 }
 
-const nextOf = (c: Sealed, place: Place): string => {
+const buildNextPagePath = (c: CursorContext, position: CursorPosition): string => {
   const url = new URL(c.req.url)
-  url.searchParams.set('cursor', cursorOf(c, place))
+  url.searchParams.set('cursor', encodeCursor(c, position))
   return url.pathname.replace(/\/$/, '') + url.search
 }

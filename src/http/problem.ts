@@ -4,7 +4,7 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status'
  * Every problem there is, by the last part of its `type`: its status, its title, and the detail that is told where nothing
  * more is known. Part of the contract with clients.
  */
-export const problems = {
+export const problemTypes = {
   'bad-request': [400, 'The request is not valid', 'What is wrong with which field is in `errors`.'],
   unauthorized: [
     401,
@@ -67,23 +67,23 @@ export const problems = {
   'insufficient-storage': [507, 'There is no room to keep this', 'Tell whoever runs this service. Nothing was kept.'],
 } as const satisfies Record<string, readonly [status: ContentfulStatusCode, title: string, detail: string]>
 
-export type ProblemType = keyof typeof problems
+export type ProblemType = keyof typeof problemTypes
 
 /** One fault of a request: `path` is the field (`workingHours.0.from`), empty for the whole body. */
 export type FieldError = { path: string; message: string; code: string }
 
-type Details = { detail?: string; errors?: FieldError[]; headers?: Record<string, string>; cause?: unknown }
+type ProblemDetails = { detail?: string; errors?: FieldError[]; headers?: Record<string, string>; cause?: unknown }
 
 /** The one way to refuse a request: thrown anywhere, rendered by `render.ts` as RFC 9457 problem details. */
 export class Problem extends Error {
   override name = 'Problem'
   readonly status: ContentfulStatusCode
   readonly type: ProblemType
-  readonly details: Details & { detail: string }
+  readonly details: ProblemDetails & { detail: string }
 
-  constructor(type: ProblemType, details: Details = {}) {
-    const [status, , fallback] = problems[type]
-    const detail = details.detail ?? (details.errors ? sentenceOf(details.errors) : fallback)
+  constructor(type: ProblemType, details: ProblemDetails = {}) {
+    const [status, , fallback] = problemTypes[type]
+    const detail = details.detail ?? (details.errors ? describeFieldErrors(details.errors) : fallback)
     super(detail, { cause: details.cause })
     this.type = type
     this.status = status
@@ -92,9 +92,9 @@ export class Problem extends Error {
 }
 
 /** The faults of a request in words: `name is required; gender must be one of female, male.` */
-const sentenceOf = (errors: readonly FieldError[]): string =>
+const describeFieldErrors = (errors: readonly FieldError[]): string =>
   `${errors.map(({ path, message }) => `${path || 'The request'} ${message}`).join('; ')}.`
 
 /** A 400 about one field. */
-export const invalid = (path: string, message: string, code = 'custom') =>
+export const invalidFieldProblem = (path: string, message: string, code = 'custom') =>
   new Problem('bad-request', { errors: [{ path, message, code }] })

@@ -1,11 +1,11 @@
 /** The bytes from `first` to `last`, both included, counted from 0. */
-export type Range = { first: number; last: number }
+export type ByteRange = { first: number; last: number }
 
 /**
- * The part of `size` bytes that a `Range` header asks for: undefined where it asks for all of them, as also a header
+ * The part of `size` bytes that a `ByteRange` header asks for: undefined where it asks for all of them, as also a header
  * does that asks for several parts or cannot be understood (RFC 9110, sections 14.1.2 and 14.2).
  */
-export function rangeOf(header: string | undefined, size: number): Range | 'unsatisfiable' | undefined {
+export function parseRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | undefined {
   const [, from = '', to = ''] = /^bytes=\s*(\d*)\s*-\s*(\d*)\s*$/i.exec(header ?? '') ?? []
   if (from === '' && to === '') return undefined
   const [first, last] =

@@ -1,31 +1,34 @@
 import type { Context, ErrorHandler } from 'hono'
-import { databaseProblem } from '../db/failure.ts'
-import type { App } from '../env.ts'
-import { headersOf, requestIdOf } from './headers.ts'
-import { Problem, problems } from './problem.ts'
+import { toDatabaseProblem } from '../db/failure.ts'
+import type { AppEnv } from '../env.ts'
+import { buildSecurityHeaders, chooseRequestId } from './headers.ts'
+import { Problem, problemTypes } from './problem.ts'
 
-const asProblem = (error: Error): Problem => {
+const toProblem = (error: Error): Problem => {
   if (error instanceof Problem) return error
-  return databaseProblem(error) ?? new Problem('internal', { cause: error })
+  return toDatabaseProblem(error) ?? new Problem('internal', { cause: error })
 }
 
 /** A problem as RFC 9457 wants it written. */
-const problemBody = ({ type, status, details: { detail, errors } }: Problem, requestId: string): string =>
+const serializeProblem = ({ type, status, details: { detail, errors } }: Problem, requestId: string): string =>
   JSON.stringify({
     type: `/problems/${type}`,
-    title: problems[type][1],
+    title: problemTypes[type][1],
     status,
     detail,
     instance: requestId,
     ...(errors && { errors }),
   })
 
-/** A refusal of what does not reach the app, as the app would answer it. `sent` is the request's id, as it came. */
-export function refusal(problem: Problem, { sent, secure }: { sent: string | undefined; secure: boolean }) {
-  const requestId = requestIdOf(sent)
-  const body = problemBody(problem, requestId)
+/** A refusal of what does not reach the app, as the app would answer it. `clientRequestId` is the request's id, as it came. */
+export function buildProblemResponse(
+  problem: Problem,
+  { clientRequestId, isHttps }: { clientRequestId: string | undefined; isHttps: boolean },
+) {
+  const requestId = chooseRequestId(clientRequestId)
+  const body = serializeProblem(problem, requestId)
   const headers = {
-    ...headersOf(requestId, secure),
+    ...buildSecurityHeaders(requestId, isHttps),
     ...problem.details.headers,
     'Cache-Control': 'no-store',
     'Content-Type': 'application/problem+json',
@@ -35,17 +38,17 @@ export function refusal(problem: Problem, { sent, secure }: { sent: string | und
 }
 
 /** Logs a 5xx: with its cause where there is one, as a warning where it was meant. */
-function logFault(error: Error, problem: Problem, c: Context<App>): void {
-  const about = { requestId: c.get('requestId'), traceId: c.get('traceId') }
+function logServerError(error: Error, problem: Problem, c: Context<AppEnv>): void {
+  const requestFields = { requestId: c.get('requestId'), traceId: c.get('traceId') }
   const err = problem.details.cause ?? (problem === error ? undefined : error)
-  if (err === undefined) c.env.log.warn({ ...about, msg: problem.message })
-  else c.env.log.error({ ...about, err })
+  if (err === undefined) c.env.logger.warn({ ...requestFields, msg: problem.message })
+  else c.env.logger.error({ ...requestFields, err })
 }
 
 /** Renders whatever was thrown. What is not a {@link Problem} is answered with the request id alone. */
-export const renderProblem: ErrorHandler<App> = (error, c) => {
-  const problem = asProblem(error)
-  if (problem.status >= 500) logFault(error, problem, c)
-  const body = problemBody(problem, c.get('requestId'))
+export const renderProblem: ErrorHandler<AppEnv> = (error, c) => {
+  const problem = toProblem(error)
+  if (problem.status >= 500) logServerError(error, problem, c)
+  const body = serializeProblem(problem, c.get('requestId'))
   return c.body(body, problem.status, { ...problem.details.headers, 'Content-Type': 'application/problem+json' })
 }

@@ -1,21 +1,21 @@
 import type { Hono, NotFoundHandler } from 'hono'
 import { methodNotAllowed } from 'hono/method-not-allowed'
-import type { App } from '../env.ts'
+import type { AppEnv } from '../env.ts'
 import { Problem } from './problem.ts'
 import { renderProblem } from './render.ts'
-import { acceptPatch } from './valid.ts'
+import { acceptPatchHeader } from './valid.ts'
 
 /**
  * What no route of `app` answers: OPTIONS and a method that a known path has not are told the methods that it has, and
  * all else that there is nothing. Asked only here, so that it costs other requests nothing.
  */
-export function unrouted(app: Hono<App>): NotFoundHandler<App> {
-  const tellMethods = methodNotAllowed({
+export function createNotFoundHandler(app: Hono<AppEnv>): NotFoundHandler<AppEnv> {
+  const answerWithMethods = methodNotAllowed({
     app,
     onMethodNotAllowed: (c, methods) => {
       const Allow = [...methods, 'OPTIONS'].join(', ')
       if (c.req.method === 'OPTIONS') {
-        const headers = { Allow, ...(methods.includes('PATCH') && acceptPatch) }
+        const headers = { Allow, ...(methods.includes('PATCH') && acceptPatchHeader) }
         return new Response(null, { status: 204, headers })
       }
       const detail = `This path takes ${Allow}.`
@@ -24,7 +24,7 @@ export function unrouted(app: Hono<App>): NotFoundHandler<App> {
   })
   return async (c) => {
     c.res = await renderProblem(new Problem('not-found', { detail: 'There is nothing at this path.' }), c)
-    await tellMethods(c, async () => {})
+    await answerWithMethods(c, async () => {})
     return c.res
   }
 }

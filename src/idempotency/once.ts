@@ -1,49 +1,49 @@
 import { createHmac } from 'node:crypto'
 import type { Context, HonoRequest } from 'hono'
 import type { JSONParsed } from 'hono/utils/types'
-import type { Caller, Guarded } from '../access/can.ts'
-import { type PermissionName, permissionOf } from '../access/permissions.ts'
-import type { Db } from '../db/client.ts'
-import type { Written } from '../db/written.ts'
-import { answerCreated } from '../http/etag.ts'
-import { invalid, Problem } from '../http/problem.ts'
-import { type Claim, claimKey, findAnswer, keepAnswer } from './queries.ts'
+import type { GuardedEnv, RequestContext } from '../access/can.ts'
+import { getPermission, type PermissionName } from '../access/permissions.ts'
+import type { DatabaseOrTransaction } from '../db/client.ts'
+import type { JsonRow } from '../db/written.ts'
+import { respondWithCreated } from '../http/etag.ts'
+import { invalidFieldProblem, Problem } from '../http/problem.ts'
+import { findSavedResponse, type IdempotencyKey, lockIdempotencyKey, saveResponse } from './queries.ts'
 
-type Made<Row> = Written<Row, { id: string; etag: string }>
+type CreatedRow<Row> = JsonRow<Row, { id: string; etag: string }>
 
-type Creation<Row> = {
+type CreateOperation<Row> = {
   /** Where the records are: the new one's Location is below it. */
-  at: string
+  location: string
   /** What a request has to have in common with the first to be the same. */
-  request: Record<string, unknown>
+  requestFingerprint: Record<string, unknown>
   /** Makes the record and its row of the trail, by statements of `db` alone. */
-  create: (db: Db) => Promise<Made<Row>>
+  create: (db: DatabaseOrTransaction) => Promise<CreatedRow<Row>>
   /** The permission to read the record, and how it is read; throws where the caller does not see it any more. */
-  read: PermissionName
-  see: (db: Db, caller: Caller, id: string) => Promise<unknown>
+  readPermission: PermissionName
+  assertVisible: (db: DatabaseOrTransaction, context: RequestContext, id: string) => Promise<unknown>
   /** The patient whose data the record is. */
-  patientOf?: (record: JSONParsed<Row>) => string
+  getPatientId?: (record: JSONParsed<Row>) => string
 }
 
 /** The request's Idempotency-Key. @throws {Problem} 400 where it is not 1 to 255 visible ASCII characters */
-function keyOf(req: HonoRequest): string | undefined {
+function parseKeyHeader(req: HonoRequest): string | undefined {
   const key = req.header('Idempotency-Key')
   if (key === undefined || /^[!-~]{1,255}$/.test(key)) return key
-  throw invalid('Idempotency-Key', 'must be 1 to 255 visible ASCII characters', 'invalid_format')
+  throw invalidFieldProblem('Idempotency-Key', 'must be 1 to 255 visible ASCII characters', 'invalid_format')
 }
 
 /** What the request's key stands for, where it brings one. An id in the path may be in upper case. @throws {Problem} 400 */
-function claimOf(c: Context<Guarded>): Claim | undefined {
-  const key = keyOf(c.req)
+function getIdempotencyKey(c: Context<GuardedEnv>): IdempotencyKey | undefined {
+  const key = parseKeyHeader(c.req)
   return key === undefined
     ? undefined
-    : { userId: c.get('caller').id, method: c.req.method, path: c.req.path.toLowerCase(), key }
+    : { userId: c.get('requestContext').userId, method: c.req.method, path: c.req.path.toLowerCase(), key }
 }
 
 /** Whether the request may be one that was answered already, which makes nothing. @throws {Problem} 400 on the key */
-export async function isRepeated(c: Context<Guarded>): Promise<boolean> {
-  const claim = claimOf(c)
-  return claim !== undefined && (await findAnswer(c.env.db, claim)) !== undefined
+export async function hasSavedResponse(c: Context<GuardedEnv>): Promise<boolean> {
+  const idempotencyKey = getIdempotencyKey(c)
+  return idempotencyKey !== undefined && (await findSavedResponse(c.env.db, idempotencyKey)) !== undefined
 }
 
 /**
@@ -52,40 +52,46 @@ export async function isRepeated(c: Context<Guarded>): Promise<boolean> {
  * @throws {Problem} 400 on the key; 409 while the first request with it is under way, 422 where that was another one,
  * 404 where the caller does not see any more what it made
  */
-export async function once<Row>(c: Context<Guarded>, creation: Creation<Row>) {
-  const { at, create } = creation
-  const claim = claimOf(c)
-  if (claim === undefined) return answerCreated(c, at, await create(c.env.db))
+export async function withIdempotency<Row>(c: Context<GuardedEnv>, operation: CreateOperation<Row>) {
+  const { location, create } = operation
+  const idempotencyKey = getIdempotencyKey(c)
+  if (idempotencyKey === undefined) return respondWithCreated(c, location, await create(c.env.db))
 
-  const [requestHash = '', ...earlier] = c.env.keys.requests.map((secret) =>
-    createHmac('sha256', secret).update(JSON.stringify(creation.request)).digest('base64url'),
+  const [requestHash = '', ...earlierHashes] = c.env.tokenKeys.requestHashKeys.map((secret) =>
+    createHmac('sha256', secret).update(JSON.stringify(operation.requestFingerprint)).digest('base64url'),
   )
-  const { kept, made } = await c.env.db.transaction(async (tx) => {
-    const kept = await claimKey(tx, claim)
-    if (kept) return { kept }
-    const made = await create(tx)
-    await keepAnswer(tx, { ...claim, requestHash, resourceId: made.id, body: made.json, etag: made.etag })
-    return { made }
+  const { saved, created } = await c.env.db.transaction(async (tx) => {
+    const saved = await lockIdempotencyKey(tx, idempotencyKey)
+    if (saved) return { saved }
+    const created = await create(tx)
+    await saveResponse(tx, {
+      ...idempotencyKey,
+      requestHash,
+      resourceId: created.id,
+      body: created.json,
+      etag: created.etag,
+    })
+    return { created }
   })
-  if (!kept) return answerCreated(c, at, made)
-  if (![requestHash, ...earlier].includes(kept.requestHash)) throw new Problem('idempotency-mismatch')
-  return replay(c, creation, kept)
+  if (!saved) return respondWithCreated(c, location, created)
+  if (![requestHash, ...earlierHashes].includes(saved.requestHash)) throw new Problem('idempotency-mismatch')
+  return replayResponse(c, operation, saved)
 }
 
 /** Answers as the first time, and leaves a row in the trail: the caller reads the record once more. */
-async function replay<Row>(
-  c: Context<Guarded>,
-  { at, read, see, patientOf }: Creation<Row>,
-  kept: { resourceId: string; body: string; etag: string },
+async function replayResponse<Row>(
+  c: Context<GuardedEnv>,
+  { location, readPermission, assertVisible, getPatientId }: CreateOperation<Row>,
+  saved: { resourceId: string; body: string; etag: string },
 ) {
-  const { id: userId, role, ip, userAgent, requestId } = c.get('caller')
-  const { [role]: reach, audit: action = read } = permissionOf(read)
-  if (!reach) throw new Problem('not-found')
-  await see(c.env.db, { ...c.get('caller'), reach }, kept.resourceId)
+  const { userId, role, ip, userAgent, requestId } = c.get('requestContext')
+  const { [role]: scope, audit: action = readPermission } = getPermission(readPermission)
+  if (!scope) throw new Problem('not-found')
+  await assertVisible(c.env.db, { ...c.get('requestContext'), scope }, saved.resourceId)
 
-  const made: Made<Row> = { id: kept.resourceId, json: kept.body, etag: kept.etag }
+  const created: CreatedRow<Row> = { id: saved.resourceId, json: saved.body, etag: saved.etag }
   const [resource = ''] = action.split('.')
-  const subject = { resource, resourceId: kept.resourceId, patientId: patientOf?.(JSON.parse(kept.body)) }
-  c.env.audit.add({ userId, role, ip, userAgent, requestId, action, ...subject, status: 201 })
-  return answerCreated(c, at, made, { 'Idempotent-Replayed': 'true' })
+  const subject = { resource, resourceId: saved.resourceId, patientId: getPatientId?.(JSON.parse(saved.body)) }
+  c.env.auditWriter.enqueue({ userId, role, ip, userAgent, requestId, action, ...subject, status: 201 })
+  return respondWithCreated(c, location, created, { 'Idempotent-Replayed': 'true' })
 }

@@ -1,68 +1,68 @@
 import { and, eq, gt, sql } from 'drizzle-orm'
-import type { Db } from '../db/client.ts'
-import { prepared } from '../db/prepared.ts'
+import type { DatabaseOrTransaction } from '../db/client.ts'
+import { preparedStatement } from '../db/prepared.ts'
 import { Problem } from '../http/problem.ts'
-import { keptAnswers } from './schema.ts'
+import { idempotencyRecords } from './schema.ts'
 
 const { placeholder } = sql
 
 /** What a key is unique for: the same one from someone else, or on another path, is another. */
-export type Claim = { userId: string; method: string; path: string; key: string }
+export type IdempotencyKey = { userId: string; method: string; path: string; key: string }
 
-const aDayAgo = sql`now() - interval '24 hours'`
+const oneDayAgoSql = sql`now() - interval '24 hours'`
 
-const locking = prepared((db: Db) =>
+const lockKeyStatement = preparedStatement((db: DatabaseOrTransaction) =>
   db
-    .select({ mine: sql<boolean>`mine` })
+    .select({ isLocked: sql<boolean>`mine` })
     .from(sql`pg_try_advisory_xact_lock(hashtextextended(${placeholder('claim')}, 0)) as mine`)
     .prepare('idempotency_lock'),
 )
 
-const finding = prepared((db: Db) =>
+const savedResponseStatement = preparedStatement((db: DatabaseOrTransaction) =>
   db
     .select({
-      requestHash: keptAnswers.requestHash,
-      resourceId: keptAnswers.resourceId,
-      body: keptAnswers.body,
-      etag: keptAnswers.etag,
+      requestHash: idempotencyRecords.requestHash,
+      resourceId: idempotencyRecords.resourceId,
+      body: idempotencyRecords.body,
+      etag: idempotencyRecords.etag,
     })
-    .from(keptAnswers)
+    .from(idempotencyRecords)
     .where(
       and(
-        eq(keptAnswers.userId, placeholder('userId')),
-        eq(keptAnswers.method, placeholder('method')),
-        eq(keptAnswers.path, placeholder('path')),
-        eq(keptAnswers.key, placeholder('key')),
-        gt(keptAnswers.createdAt, aDayAgo),
+        eq(idempotencyRecords.userId, placeholder('userId')),
+        eq(idempotencyRecords.method, placeholder('method')),
+        eq(idempotencyRecords.path, placeholder('path')),
+        eq(idempotencyRecords.key, placeholder('key')),
+        gt(idempotencyRecords.createdAt, oneDayAgoSql),
       ),
     )
     .prepare('idempotency_find'),
 )
 
 /** The answer that is kept under a key, if any. */
-export async function findAnswer(db: Db, claim: Claim) {
-  const [kept] = await finding(db, {}).execute(claim)
-  return kept
+export async function findSavedResponse(db: DatabaseOrTransaction, idempotencyKey: IdempotencyKey) {
+  const [saved] = await savedResponseStatement(db, {}).execute(idempotencyKey)
+  return saved
 }
 
 /**
  * Holds a key until the end of the transaction, however that ends, and gives the answer that is kept under it, if any.
  * @throws {Problem} 409 where another transaction holds it
  */
-export async function claimKey(tx: Db, claim: Claim) {
-  const { userId, method, path, key } = claim
+export async function lockIdempotencyKey(tx: DatabaseOrTransaction, idempotencyKey: IdempotencyKey) {
+  const { userId, method, path, key } = idempotencyKey
   // Run one after the other, as all statements of a transaction: what is found is found under the lock.
-  const [[lock], kept] = await Promise.all([
-    locking(tx, {}).execute({ claim: [userId, method, path, key].join(' ') }),
-    findAnswer(tx, claim),
+  const [[lock], saved] = await Promise.all([
+    lockKeyStatement(tx, {}).execute({ claim: [userId, method, path, key].join(' ') }),
+    findSavedResponse(tx, idempotencyKey),
   ])
-  if (!lock?.mine) throw new Problem('idempotency-in-progress', { headers: { 'Retry-After': '1' } })
-  return kept
+  if (!lock?.isLocked) throw new Problem('idempotency-in-progress', { headers: { 'Retry-After': '1' } })
+  return saved
 }
 
-const keeping = prepared((db: Db) =>
+const saveResponseStatement = preparedStatement((db: DatabaseOrTransaction) =>
   db
-    .insert(keptAnswers)
+    .insert(idempotencyRecords)
     .values({
       userId: placeholder('userId'),
       method: placeholder('method'),
@@ -74,7 +74,7 @@ const keeping = prepared((db: Db) =>
       etag: placeholder('etag'),
     })
     .onConflictDoUpdate({
-      target: [keptAnswers.userId, keptAnswers.method, keptAnswers.path, keptAnswers.key],
+      target: [idempotencyRecords.userId, idempotencyRecords.method, idempotencyRecords.path, idempotencyRecords.key],
       set: {
         requestHash: sql`excluded.request_hash`,
         resourceId: sql`excluded.resource_id`,
@@ -87,23 +87,24 @@ const keeping = prepared((db: Db) =>
 )
 
 /** Each create keeps one answer and forgets up to this many old ones. */
-const batch = 20
+const maxSweptRows = 20
 
-const sweeping = prepared((db: Db) =>
+const sweepResponsesStatement = preparedStatement((db: DatabaseOrTransaction) =>
   db
-    .delete(keptAnswers)
+    .delete(idempotencyRecords)
     .where(
-      sql`ctid = any(array(select ctid from ${keptAnswers} where ${keptAnswers.createdAt} <= ${aDayAgo}
-        order by ${keptAnswers.createdAt} limit ${sql.raw(`${batch}`)} for update skip locked))`,
+      sql`ctid = any(array(select ctid from ${idempotencyRecords} where ${idempotencyRecords.createdAt} <= ${oneDayAgoSql}
+        order by ${idempotencyRecords.createdAt} limit ${sql.raw(`${maxSweptRows}`)} for update skip locked))`,
     )
     .prepare('idempotency_sweep'),
 )
 
 /** Keeps the answer to the request that holds the key, in place of one that is too old, and forgets some of those. */
-export async function keepAnswer(
-  tx: Db,
-  answer: Claim & Pick<typeof keptAnswers.$inferInsert, 'requestHash' | 'resourceId' | 'body' | 'etag'>,
+export async function saveResponse(
+  tx: DatabaseOrTransaction,
+  response: IdempotencyKey &
+    Pick<typeof idempotencyRecords.$inferInsert, 'requestHash' | 'resourceId' | 'body' | 'etag'>,
 ): Promise<void> {
   // In this order: the sweep waits for nobody, and so no two ever wait for each other.
-  await Promise.all([keeping(tx, {}).execute(answer), sweeping(tx, {}).execute()])
+  await Promise.all([saveResponseStatement(tx, {}).execute(response), sweepResponsesStatement(tx, {}).execute()])
 }

@@ -1,9 +1,9 @@
 import { index, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
 import { users } from '../auth/schema.ts'
-import { instant } from '../db/columns.ts'
+import { timestampColumn } from '../db/columns.ts'
 
 /** The first good answer to each create that brought an Idempotency-Key, to be given again for a day. */
-export const keptAnswers = pgTable(
+export const idempotencyRecords = pgTable(
   'idempotency_keys',
   {
     userId: uuid('user_id')
@@ -17,7 +17,7 @@ export const keptAnswers = pgTable(
     resourceId: uuid('resource_id').notNull(),
     body: text('body').notNull(),
     etag: text('etag').notNull(),
-    createdAt: instant('created_at').notNull().defaultNow(),
+    createdAt: timestampColumn('created_at').notNull().defaultNow(),
   },
   (table) => [
     primaryKey({ name: 'idempotency_keys_pkey', columns: [table.userId, table.method, table.path, table.key] }),

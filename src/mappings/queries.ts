@@ -1,148 +1,201 @@
 import { and, count, eq, or, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { z } from 'zod'
-import type { Caller } from '../access/can.ts'
-import { isDoctor } from '../access/doctor.ts'
-import { seesPatient } from '../access/patient.ts'
-import type { Reach } from '../access/permissions.ts'
-import { listed, live, permitted, visible } from '../access/scope.ts'
-import { removing } from '../audit/change.ts'
-import { signed, trail } from '../audit/record.ts'
-import type { Db } from '../db/client.ts'
+import type { RequestContext } from '../access/can.ts'
+import { doctorExists } from '../access/doctor.ts'
+import { getPatientAccess } from '../access/patient.ts'
+import type { RowScope } from '../access/permissions.ts'
+import { canSeePatient, inScope, notDeleted, visiblePatientIdIn } from '../access/scope.ts'
+import { auditedDelete } from '../audit/change.ts'
+import { auditEntryCte, auditParams } from '../audit/record.ts'
+import type { DatabaseOrTransaction } from '../db/client.ts'
 import type { IdColumn } from '../db/columns.ts'
-import { pages, preparedPage } from '../db/pages.ts'
-import { prepared } from '../db/prepared.ts'
-import { etagOf, matching } from '../db/write.ts'
-import { preparedJson } from '../db/written.ts'
-import { doctors, shownDoctor } from '../doctors/schema.ts'
+import { defineKeysetList, preparedPageQuery } from '../db/pages.ts'
+import { preparedStatement } from '../db/prepared.ts'
+import { etagSql, ifMatchSql } from '../db/write.ts'
+import { preparedJsonQuery } from '../db/written.ts'
+import { doctorColumns, doctors } from '../doctors/schema.ts'
 import { type FieldError, Problem } from '../http/problem.ts'
 import { newId } from '../id.ts'
-import { patients, shownPatient } from '../patients/schema.ts'
-import { mappings, type NewMapping, shownMapping } from './schema.ts'
+import { patientColumns, patients } from '../patients/schema.ts'
+import { mappingColumns, mappings, type NewMapping } from './schema.ts'
 
 const { placeholder } = sql
-type Scope = { reach: Reach }
+type MappingVariant = { scope: RowScope }
 
 /** The mappings of patients that the caller sees. While either side is deleted, a mapping is not there. */
-const seen = ({ reach }: Scope) => and(live(patients), live(doctors), visible(reach))
-const etag = etagOf(patients, doctors)
-const ofPatient = eq(patients.id, mappings.patientId)
-const ofDoctor = eq(doctors.id, mappings.doctorId)
+const mappingIsVisible = ({ scope }: MappingVariant) =>
+  and(notDeleted(patients), notDeleted(doctors), canSeePatient(scope))
+const mappingEtag = etagSql(patients, doctors)
+const patientOfMapping = eq(patients.id, mappings.patientId)
+const doctorOfMapping = eq(doctors.id, mappings.doctorId)
 
-/** The filters of every list here: mappings of a patient, of a doctor, or `either` the one of this id or those of the patient of this id. */
-type Wanted = { patientId?: string | undefined; doctorId?: string | undefined; either?: string | undefined }
-type Filters = Scope & { [Name in keyof Wanted]-?: boolean }
+/** The filters of every list here: mappings of a patient, of a doctor, or `mappingOrPatientId` the one of this id or those of the patient of this id. */
+type MappingListQuery = {
+  patientId?: string | undefined
+  doctorId?: string | undefined
+  mappingOrPatientId?: string | undefined
+}
+type MappingFilters = MappingVariant & { [Name in keyof MappingListQuery]-?: boolean }
 
 /** Where the mappings are of one patient, it is simpler to ask whether the caller sees that one than whom they see. */
-const scope = ({ reach, patientId, either }: Filters) =>
-  patientId || either ? visible(reach) : listed(reach, mappings.patientId)
+const visibleMappings = ({ scope, patientId, mappingOrPatientId }: MappingFilters) =>
+  patientId || mappingOrPatientId ? canSeePatient(scope) : visiblePatientIdIn(scope, mappings.patientId)
 
-const [isTheirs, isIt] = [eq(mappings.patientId, placeholder('either')), eq(mappings.id, placeholder('either'))]
+const [isOfThatPatient, isThatMapping] = [
+  eq(mappings.patientId, placeholder('mappingOrPatientId')),
+  eq(mappings.id, placeholder('mappingOrPatientId')),
+]
 /** Looked up first: where either of two columns may be meant, PostgreSQL likes to go through a small table. */
-const patientOfEither = sql`coalesce((select ${mappings.patientId} from ${mappings} where ${isIt}), ${placeholder('either')})`
+const patientIdOfEitherSql = sql`coalesce((select ${mappings.patientId} from ${mappings} where ${isThatMapping}), ${placeholder('mappingOrPatientId')})`
 
-const where = (filters: Filters) =>
+const mappingConditions = (filters: MappingFilters) =>
   and(
-    live(patients),
-    live(doctors),
+    notDeleted(patients),
+    notDeleted(doctors),
     filters.patientId ? eq(mappings.patientId, placeholder('patientId')) : undefined,
     filters.doctorId ? eq(mappings.doctorId, placeholder('doctorId')) : undefined,
-    filters.either ? and(eq(mappings.patientId, patientOfEither), or(isTheirs, isIt)) : undefined,
+    filters.mappingOrPatientId
+      ? and(eq(mappings.patientId, patientIdOfEitherSql), or(isOfThatPatient, isThatMapping))
+      : undefined,
   )
 
-/** Mappings, newest first, each shown as `shown`: the mapping itself, or the one of its sides whose id is `id`. */
-function joined<Shown extends Record<string, PgColumn | Record<string, PgColumn>>>(shown: Shown, id: IdColumn) {
-  const listing = pages({
+/** Mappings, newest first, each shown as `columns`: the mapping itself, or the one of its sides whose id is `id`. */
+function createMappingList<Columns extends Record<string, PgColumn | Record<string, PgColumn>>>(
+  columns: Columns,
+  id: IdColumn,
+) {
+  const list = defineKeysetList({
     orders: { createdAt: { key: mappings.createdAt, type: 'timestamptz', id } },
-    scope,
-    where,
-    page: (db, parts) =>
-      preparedPage(db, 'mappings', parts, { shown, kept: { id, patientId: mappings.patientId, etag } }, (fields) =>
-        db.select(fields).from(mappings).innerJoin(patients, ofPatient).innerJoin(doctors, ofDoctor),
+    visibleRows: visibleMappings,
+    where: mappingConditions,
+    preparePage: (db, parts) =>
+      preparedPageQuery(
+        db,
+        'mappings',
+        parts,
+        { jsonColumns: columns, serverColumns: { id, patientId: mappings.patientId, etag: mappingEtag } },
+        (fields) =>
+          db.select(fields).from(mappings).innerJoin(patients, patientOfMapping).innerJoin(doctors, doctorOfMapping),
       ),
-    count: (db, where) =>
+    prepareCount: (db, where) =>
       db
         .select({ count: count() })
         .from(mappings)
-        .innerJoin(patients, ofPatient)
-        .innerJoin(doctors, ofDoctor)
+        .innerJoin(patients, patientOfMapping)
+        .innerJoin(doctors, doctorOfMapping)
         .where(where)
         .prepare('mappings_count'),
   })
-  return (db: Db, { id: me, reach }: Caller, { patientId, doctorId, either }: Wanted) => {
-    const given = { patientId: patientId !== undefined, doctorId: doctorId !== undefined, either: either !== undefined }
-    return listing(db, { reach, ...given }, { me, patientId, doctorId, either })
+  return (
+    db: DatabaseOrTransaction,
+    { userId: currentUserId, scope }: RequestContext,
+    { patientId, doctorId, mappingOrPatientId }: MappingListQuery,
+  ) => {
+    const filters = {
+      patientId: patientId !== undefined,
+      doctorId: doctorId !== undefined,
+      mappingOrPatientId: mappingOrPatientId !== undefined,
+    }
+    return list(db, { scope, ...filters }, { currentUserId, patientId, doctorId, mappingOrPatientId })
   }
 }
 
 /** The mappings that the caller sees. */
-export const listMappings = joined(shownMapping, mappings.id)
+export const listMappings = createMappingList(mappingColumns, mappings.id)
 /** The doctors of the mappings that the caller sees. */
-export const listMappedDoctors = joined(shownDoctor, doctors.id)
+export const listMappedDoctors = createMappingList(doctorColumns, doctors.id)
 /** The patients of the mappings that the caller sees. */
-export const listMappedPatients = joined(shownPatient, patients.id)
+export const listMappedPatients = createMappingList(patientColumns, patients.id)
 
-const oneMapping = prepared((db: Db, { reach }: Scope) =>
+const mappingAccessStatement = preparedStatement((db: DatabaseOrTransaction, { scope }: MappingVariant) =>
   db
-    .select({ permitted: sql<boolean>`${permitted(reach) ?? sql`true`}` })
+    .select({ inScope: sql<boolean>`${inScope(scope) ?? sql`true`}` })
     .from(mappings)
-    .innerJoin(patients, ofPatient)
-    .innerJoin(doctors, ofDoctor)
-    .where(and(eq(mappings.id, placeholder('id')), seen({ reach })))
+    .innerJoin(patients, patientOfMapping)
+    .innerJoin(doctors, doctorOfMapping)
+    .where(and(eq(mappings.id, placeholder('id')), mappingIsVisible({ scope })))
     .prepare('mapping'),
 )
 
 /** Whether what the caller asks for reaches the mapping. @throws {Problem} 404 where they do not see it */
-export async function needMapping(db: Db, caller: Caller, id: string): Promise<boolean> {
-  const [row] = await oneMapping(db, { reach: caller.reach }).execute({ me: caller.id, id })
+export async function getMappingAccess(
+  db: DatabaseOrTransaction,
+  context: RequestContext,
+  id: string,
+): Promise<boolean> {
+  const [row] = await mappingAccessStatement(db, { scope: context.scope }).execute({
+    currentUserId: context.userId,
+    id,
+  })
   if (!row) throw new Problem('not-found')
-  return row.permitted
+  return row.inScope
 }
 
-const fields = { patientId: mappings.patientId, doctorId: mappings.doctorId }
+const auditedMappingColumns = { patientId: mappings.patientId, doctorId: mappings.doctorId }
 
-const inserting = prepared((db: Db, { reach }: Scope) => {
+const insertMappingStatement = preparedStatement((db: DatabaseOrTransaction, { scope }: MappingVariant) => {
   const made = db.$with('mappings', {}).as(sql`insert into ${mappings} (id, patient_id, doctor_id, created_by)
-    select ${placeholder('id')}::uuid, ${patients.id}, ${doctors.id}, ${placeholder('me')}::uuid from ${patients}, ${doctors}
-    where ${and(eq(patients.id, placeholder('patientId')), eq(doctors.id, placeholder('doctorId')), seen({ reach }), permitted(reach))}
+    select ${placeholder('id')}::uuid, ${patients.id}, ${doctors.id}, ${placeholder('currentUserId')}::uuid from ${patients}, ${doctors}
+    where ${and(eq(patients.id, placeholder('patientId')), eq(doctors.id, placeholder('doctorId')), mappingIsVisible({ scope }), inScope(scope))}
     returning *`)
-  const recording = trail(db, {
+  const auditEntry = auditEntryCte(db, {
     resource: 'mapping',
-    fields,
-    changes: 'created',
-    rows: sql`${mappings}`,
+    auditedColumns: auditedMappingColumns,
+    change: 'created',
+    from: sql`${mappings}`,
     resourceId: mappings.id,
     patientId: mappings.patientId,
   })
-  return preparedJson(db, 'mapping_insert', { shown: shownMapping, kept: { id: mappings.id, etag } }, (fields) =>
-    db.with(made, recording).select(fields).from(mappings).innerJoin(patients, ofPatient).innerJoin(doctors, ofDoctor),
+  return preparedJsonQuery(
+    db,
+    'mapping_insert',
+    { jsonColumns: mappingColumns, serverColumns: { id: mappings.id, etag: mappingEtag } },
+    (fields) =>
+      db
+        .with(made, auditEntry)
+        .select(fields)
+        .from(mappings)
+        .innerJoin(patients, patientOfMapping)
+        .innerJoin(doctors, doctorOfMapping),
   )
 })
 
 /** @throws {Problem} 400 on an unknown patient or doctor, 403 where the patient is not the caller's to map, 409 where they are mapped */
-export async function createMapping(db: Db, caller: Caller, values: z.output<typeof NewMapping>) {
-  const { reach } = caller
-  const [mapping] = await inserting(db, { reach }).execute({ ...signed(caller, 201), ...values, id: newId() })
+export async function createMapping(
+  db: DatabaseOrTransaction,
+  context: RequestContext,
+  values: z.output<typeof NewMapping>,
+) {
+  const { scope } = context
+  const [mapping] = await insertMappingStatement(db, { scope }).execute({
+    ...auditParams(context, 201),
+    ...values,
+    id: newId(),
+  })
   if (mapping) return mapping
-  const [sight, doctor] = await Promise.all([seesPatient(db, caller, values.patientId), isDoctor(db, values.doctorId)])
+  const [patientAccess, isKnownDoctor] = await Promise.all([
+    getPatientAccess(db, context, values.patientId),
+    doctorExists(db, values.doctorId),
+  ])
   const errors: FieldError[] = []
-  if (sight === 'unseen') errors.push({ path: 'patientId', message: 'is not a patient', code: 'unknown' })
-  if (!doctor) errors.push({ path: 'doctorId', message: 'is not a doctor', code: 'unknown' })
+  if (patientAccess === 'notFound') errors.push({ path: 'patientId', message: 'is not a patient', code: 'unknown' })
+  if (!isKnownDoctor) errors.push({ path: 'doctorId', message: 'is not a doctor', code: 'unknown' })
   if (errors.length > 0) throw new Problem('bad-request', { errors })
   throw new Problem('forbidden', { detail: 'Only whoever added the patient may do this.' })
 }
 
-const remove = removing(mappings, {
+const deleteMappingRow = auditedDelete(mappings, {
   resource: 'mapping',
-  fields,
-  from: sql`${mappings} join ${patients} on ${ofPatient} join ${doctors} on ${ofDoctor}`,
-  deletable: ({ reach }: Scope) =>
-    and(eq(mappings.id, placeholder('id')), seen({ reach }), permitted(reach), matching(etag)),
+  auditedColumns: auditedMappingColumns,
+  from: sql`${mappings} join ${patients} on ${patientOfMapping} join ${doctors} on ${doctorOfMapping}`,
+  deletableRows: ({ scope }: MappingVariant) =>
+    and(eq(mappings.id, placeholder('id')), mappingIsVisible({ scope }), inScope(scope), ifMatchSql(mappingEtag)),
 })
 
 /** Takes the doctor's access to the patient away. @throws {Problem} 404, 403, 412 */
-export async function deleteMapping(db: Db, caller: Caller, id: string): Promise<void> {
-  if (await remove(db, caller, { reach: caller.reach }, id)) return
-  const permitted = await needMapping(db, caller, id)
-  throw new Problem(permitted ? 'precondition-failed' : 'forbidden')
+export async function deleteMapping(db: DatabaseOrTransaction, context: RequestContext, id: string): Promise<void> {
+  if (await deleteMappingRow(db, context, { scope: context.scope }, id)) return
+  const isInScope = await getMappingAccess(db, context, id)
+  throw new Problem(isInScope ? 'precondition-failed' : 'forbidden')
 }

@@ -1,66 +1,73 @@
 import { type Context, Hono } from 'hono'
-import { can, type Guarded } from '../access/can.ts'
-import { needDoctor } from '../access/doctor.ts'
-import { needPatient } from '../access/patient.ts'
-import { Doctor } from '../doctors/schema.ts'
-import { created, deleted, one, page } from '../http/about.ts'
-import { answerOne } from '../http/etag.ts'
-import { ById } from '../http/fields.ts'
-import { answerPage, plainQuery, readPage } from '../http/page.ts'
+import { can, type GuardedEnv } from '../access/can.ts'
+import { assertDoctorExists } from '../access/doctor.ts'
+import { assertPatientAccess } from '../access/patient.ts'
+import { DoctorResponse } from '../doctors/schema.ts'
+import { createdResponse, deletedResponse, pageResponse, recordResponse } from '../http/about.ts'
+import { respondWithRecord } from '../http/etag.ts'
+import { IdParam } from '../http/fields.ts'
+import { fetchPage, newestFirstQuery, respondWithPage } from '../http/page.ts'
 import { noQuery, valid } from '../http/valid.ts'
-import { once } from '../idempotency/once.ts'
-import { Patient } from '../patients/schema.ts'
+import { withIdempotency } from '../idempotency/once.ts'
+import { PatientResponse } from '../patients/schema.ts'
 import {
   createMapping,
   deleteMapping,
+  getMappingAccess,
   listMappedDoctors,
   listMappedPatients,
   listMappings,
-  needMapping,
 } from './queries.ts'
-import { Mapping, MappingQuery, NewMapping } from './schema.ts'
+import { MappingQuery, MappingResponse, NewMapping } from './schema.ts'
 
 /** @throws {Problem} 404 where the caller does not see the patient in the path */
-const seesPatient = (c: Context<Guarded, '/:id'>) => needPatient(c.env.db, c.get('caller'), c.req.param('id'))
+const assertPatientInPath = (c: Context<GuardedEnv, '/:id'>) =>
+  assertPatientAccess(c.env.db, c.get('requestContext'), c.req.param('id'))
 /** @throws {Problem} 404 where there is no doctor of the id in the path */
-const doctorExists = (c: Context<Guarded, '/:id'>) => needDoctor(c.env.db, c.req.param('id'))
+const assertDoctorInPath = (c: Context<GuardedEnv, '/:id'>) => assertDoctorExists(c.env.db, c.req.param('id'))
 
 /** @throws {Problem} 404 where the caller sees no mapping of the id in the path */
-const seesMapping = (c: Context<Guarded, '/:id'>) => needMapping(c.env.db, c.get('caller'), c.req.param('id'))
+const assertMappingInPath = (c: Context<GuardedEnv, '/:id'>) =>
+  getMappingAccess(c.env.db, c.get('requestContext'), c.req.param('id'))
 /** @throws {Problem} 404 where the id in the path is of no mapping and no patient that the caller sees */
-const seesEither = (c: Context<Guarded, '/:id'>) => seesMapping(c).catch(() => seesPatient(c))
+const assertMappingOrPatientInPath = (c: Context<GuardedEnv, '/:id'>) =>
+  assertMappingInPath(c).catch(() => assertPatientInPath(c))
 
 export const mappingRoutes = new Hono()
   .get(
     '/mappings',
-    can('mappings:list', { id: 'listMappings', summary: 'List who treats whom', answers: page(Mapping) }),
+    can('mappings:list', {
+      operationId: 'listMappings',
+      summary: 'List who treats whom',
+      responds: pageResponse(MappingResponse),
+    }),
     valid('query', MappingQuery),
     async (c) => {
       const query = c.req.valid('query')
-      const read = await readPage(c, query, listMappings(c.env.db, c.get('caller'), query))
-      return answerPage(c, read, (row) => row.patientId)
+      const read = await fetchPage(c, query, listMappings(c.env.db, c.get('requestContext'), query))
+      return respondWithPage(c, read, (row) => row.patientId)
     },
   )
   .post(
     '/mappings',
     can('mappings:create', {
-      id: 'createMapping',
+      operationId: 'createMapping',
       summary: 'Let a doctor treat a patient',
       description: 'A mapping is what lets the doctor see the patient.',
-      answers: created(Mapping),
+      responds: createdResponse(MappingResponse),
       problems: ['conflict'],
     }),
     valid('json', NewMapping),
     async (c) => {
-      const request = c.req.valid('json')
-      c.set('subject', { patientId: request.patientId })
-      return once(c, {
-        at: '/api/mappings',
-        request,
-        create: (db) => createMapping(db, c.get('caller'), request),
-        read: 'mappings:get',
-        see: needMapping,
-        patientOf: ({ patientId }) => patientId,
+      const newMapping = c.req.valid('json')
+      c.set('auditSubject', { patientId: newMapping.patientId })
+      return withIdempotency(c, {
+        location: '/api/mappings',
+        requestFingerprint: newMapping,
+        create: (db) => createMapping(db, c.get('requestContext'), newMapping),
+        readPermission: 'mappings:get',
+        assertVisible: getMappingAccess,
+        getPatientId: ({ patientId }) => patientId,
       })
     },
   )
@@ -68,80 +75,84 @@ export const mappingRoutes = new Hono()
   .get(
     '/mappings/:id',
     can('mappings:get', {
-      id: 'getMapping',
+      operationId: 'getMapping',
       summary: 'Get a mapping, or the mappings of a patient',
       description:
         'With the id of a mapping: that mapping. With the id of a patient: a page of that patient’s mappings.',
-      answers: one(Mapping),
-      or: page(Mapping),
+      responds: recordResponse(MappingResponse),
+      orResponds: pageResponse(MappingResponse),
     }),
-    valid('param', ById),
-    valid('query', plainQuery({}), { first: seesEither }),
+    valid('param', IdParam),
+    valid('query', newestFirstQuery({}), { precheck: assertMappingOrPatientInPath }),
     async (c) => {
       const { id } = c.req.valid('param')
-      const read = await readPage(c, c.req.valid('query'), listMappings(c.env.db, c.get('caller'), { either: id }))
+      const read = await fetchPage(
+        c,
+        c.req.valid('query'),
+        listMappings(c.env.db, c.get('requestContext'), { mappingOrPatientId: id }),
+      )
       const [first] = read.rows
       if (first?.id === id) {
-        c.set('subject', { resourceId: id, patientId: first.patientId })
-        return answerOne(c, first)
+        c.set('auditSubject', { resourceId: id, patientId: first.patientId })
+        return respondWithRecord(c, first)
       }
-      if (!first) await seesPatient(c)
-      c.set('subject', { patientId: id })
-      return answerPage(c, read)
+      if (!first) await assertPatientInPath(c)
+      c.set('auditSubject', { patientId: id })
+      return respondWithPage(c, read)
     },
   )
   .delete(
     '/mappings/:id',
     can('mappings:delete', {
-      id: 'deleteMapping',
+      operationId: 'deleteMapping',
       summary: 'Take a doctor’s access to a patient away',
-      answers: deleted,
+      responds: deletedResponse,
     }),
-    valid('param', ById),
-    noQuery(seesMapping),
+    valid('param', IdParam),
+    noQuery(assertMappingInPath),
     async (c) => {
-      await deleteMapping(c.env.db, c.get('caller'), c.req.valid('param').id)
+      await deleteMapping(c.env.db, c.get('requestContext'), c.req.valid('param').id)
       return c.body(null, 204)
     },
   )
   .get(
     '/patients/:id/doctors',
     can('mappings:list', {
-      id: 'listDoctorsOfPatient',
+      operationId: 'listDoctorsOfPatient',
       summary: 'List the doctors of a patient',
-      answers: page(Doctor),
+      responds: pageResponse(DoctorResponse),
     }),
-    valid('param', ById),
-    valid('query', plainQuery({}), { first: seesPatient }),
+    valid('param', IdParam),
+    valid('query', newestFirstQuery({}), { precheck: assertPatientInPath }),
     async (c) => {
       const { id } = c.req.valid('param')
-      const read = await readPage(
+      const read = await fetchPage(
         c,
         c.req.valid('query'),
-        listMappedDoctors(c.env.db, c.get('caller'), { patientId: id }),
+        listMappedDoctors(c.env.db, c.get('requestContext'), { patientId: id }),
       )
-      if (read.rows.length === 0) await seesPatient(c)
-      return answerPage(c, read)
+      if (read.rows.length === 0) await assertPatientInPath(c)
+      return respondWithPage(c, read)
     },
   )
   .get(
     '/doctors/:id/patients',
     can('mappings:list', {
-      id: 'listPatientsOfDoctor',
+      operationId: 'listPatientsOfDoctor',
       summary: 'List the patients of a doctor',
       description: 'Of them, those that the caller sees.',
-      answers: page(Patient),
+      responds: pageResponse(PatientResponse),
     }),
-    valid('param', ById),
-    valid('query', plainQuery({}), { first: doctorExists }),
+    valid('param', IdParam),
+    valid('query', newestFirstQuery({}), { precheck: assertDoctorInPath }),
     async (c) => {
       const { id } = c.req.valid('param')
-      const read = await readPage(
+      const read = await fetchPage(
         c,
         c.req.valid('query'),
-        listMappedPatients(c.env.db, c.get('caller'), { doctorId: id }),
+        listMappedPatients(c.env.db, c.get('requestContext'), { doctorId: id }),
       )
-      if (read.rows.length === 0) await doctorExists(c)
-      return answerPage(c, read, (row) => row.id)
+      if (read.rows.length === 0) await assertDoctorInPath(c)
+      return respondWithPage(c, read, (row) => row.id)
     },
   )

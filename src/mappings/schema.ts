@@ -1,18 +1,18 @@
 import { index, pgTable, unique, uuid } from 'drizzle-orm/pg-core'
 import * as z from 'zod'
 import { users } from '../auth/schema.ts'
-import { id, instant } from '../db/columns.ts'
-import { shapeOf } from '../db/shape.ts'
+import { idColumn, timestampColumn } from '../db/columns.ts'
+import { createResponseSchema } from '../db/shape.ts'
 import { doctors } from '../doctors/schema.ts'
-import { id as idField } from '../http/fields.ts'
-import { plainQuery } from '../http/page.ts'
+import { idField } from '../http/fields.ts'
+import { newestFirstQuery } from '../http/page.ts'
 import { patients } from '../patients/schema.ts'
 
 /** A doctor who treats a patient, and so sees them. */
 export const mappings = pgTable(
   'mappings',
   {
-    id: id(),
+    id: idColumn(),
     patientId: uuid('patient_id')
       .notNull()
       .references(() => patients.id),
@@ -22,7 +22,7 @@ export const mappings = pgTable(
     createdBy: uuid('created_by')
       .notNull()
       .references(() => users.id),
-    createdAt: instant('created_at').notNull().defaultNow(),
+    createdAt: timestampColumn('created_at').notNull().defaultNow(),
   },
   (table) => [
     unique('mappings_patient_id_doctor_id_key').on(table.patientId, table.doctorId),
@@ -32,7 +32,7 @@ export const mappings = pgTable(
 )
 
 /** What the API shows of a mapping, joined with both its sides. */
-export const shownMapping = {
+export const mappingColumns = {
   id: mappings.id,
   patientId: mappings.patientId,
   doctorId: mappings.doctorId,
@@ -42,7 +42,7 @@ export const shownMapping = {
   doctor: { id: doctors.id, name: doctors.name, specialization: doctors.specialization },
 }
 
-export const Mapping = shapeOf('Mapping', shownMapping)
+export const MappingResponse = createResponseSchema('Mapping', mappingColumns)
 
 export const NewMapping = z.strictObject({ patientId: idField, doctorId: idField }).meta({ id: 'NewMapping' })
-export const MappingQuery = plainQuery({ patientId: idField.optional(), doctorId: idField.optional() })
+export const MappingQuery = newestFirstQuery({ patientId: idField.optional(), doctorId: idField.optional() })

@@ -3,9 +3,9 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import type { Asset, AssetName, Assets, Coding } from './page.ts'
+import type { Coding, DocsAsset, DocsAssetName, DocsAssets } from './page.ts'
 
-async function read(name: AssetName): Promise<Record<Coding, Asset>> {
+async function readAsset(name: DocsAssetName): Promise<Record<Coding, DocsAsset>> {
   const body = new Uint8Array(await readFile(fileURLToPath(import.meta.resolve(`swagger-ui-dist/${name}`))))
   const version = createHash('sha256').update(body).digest('base64url')
   const compressed = new Uint8Array(await promisify(gzip)(body))
@@ -16,12 +16,12 @@ async function read(name: AssetName): Promise<Record<Coding, Asset>> {
 }
 
 /** Each file once: whoever asks for one a thousand times at once is sent the same bytes, which are compressed once. */
-const held = new Map<AssetName, Promise<Record<Coding, Asset>>>()
+const assetCache = new Map<DocsAssetName, Promise<Record<Coding, DocsAsset>>>()
 
 /** The files of the installed package. */
-export const packageAssets: Assets = async (name, coding) => {
-  const asset = held.get(name) ?? read(name)
-  held.set(name, asset)
-  asset.catch(() => held.delete(name))
+export const readPackageAsset: DocsAssets = async (name, coding) => {
+  const asset = assetCache.get(name) ?? readAsset(name)
+  assetCache.set(name, asset)
+  asset.catch(() => assetCache.delete(name))
   return (await asset)[coding]
 }

@@ -1,34 +1,43 @@
 import manifest from '../../package.json' with { type: 'json' }
-import { type Guard, guard } from '../access/can.ts'
-import { describeLimit, limitNames } from '../access/limits.ts'
-import { about, type Taken, taken } from '../http/about.ts'
-import { problems } from '../http/problem.ts'
-import { operationOf, type Route } from './operation.ts'
-import { Schemas } from './schemas.ts'
+import { type Guard, guardMetadata } from '../access/can.ts'
+import { describeUsageLimit, usageLimitNames } from '../access/limits.ts'
+import { operationMetadata, type ValidatorMetadata, validatorMetadata } from '../http/about.ts'
+import { problemTypes } from '../http/problem.ts'
+import { buildOperation, type DescribedRoute } from './operation.ts'
+import { SchemaComponents } from './schemas.ts'
 
 /** A route of Hono's: each of its handlers is one. */
-export type Registered = { method: string; path: string; handler: object }
+export type HonoRoute = { method: string; path: string; handler: object }
 
-const isGuard = (handler: object): handler is Guard => guard in handler
-const isValidator = (handler: object): handler is { [taken]: Taken } => taken in handler
+const isGuard = (handler: object): handler is Guard => guardMetadata in handler
+const isValidator = (handler: object): handler is { [validatorMetadata]: ValidatorMetadata } =>
+  validatorMetadata in handler
 
 /** The routes with what their guards and validators say of them. */
-function describedRoutes(routes: readonly Registered[]): Route[] {
+function collectRoutes(routes: readonly HonoRoute[]): DescribedRoute[] {
   const byRoute = Map.groupBy(routes, ({ method, path }) => `${method} ${path.replace(/(?<=.)\/$/, '')}`)
   return [...byRoute].flatMap(([route, handlers]) => {
     const [method = '', path = ''] = route.split(' ')
     const first = handlers.map(({ handler }) => handler).find(isGuard)
     if (!first) return []
-    const validators = handlers.flatMap(({ handler }) => (isValidator(handler) ? [handler[taken]] : []))
-    return [{ method: method.toLowerCase(), path, permission: first[guard], about: first[about], taken: validators }]
+    const validators = handlers.flatMap(({ handler }) => (isValidator(handler) ? [handler[validatorMetadata]] : []))
+    return [
+      {
+        method: method.toLowerCase(),
+        path,
+        permission: first[guardMetadata],
+        operation: first[operationMetadata],
+        validators,
+      },
+    ]
   })
 }
 
-const text = { type: 'string' }
-const header = (description: string, schema: object = text) => ({ description, required: true, schema })
+const stringSchema = { type: 'string' }
+const describeHeader = (description: string, schema: object = stringSchema) => ({ description, required: true, schema })
 /** One that is there only where it has something to say. */
-const occasional = (description: string) => ({ description, schema: text })
-const parameter = (name: string, description: string, where = 'header', schema: object = text) => ({
+const describeOptionalHeader = (description: string) => ({ description, schema: stringSchema })
+const describeParameter = (name: string, description: string, where = 'header', schema: object = stringSchema) => ({
   name,
   in: where,
   required: where === 'path',
@@ -36,35 +45,37 @@ const parameter = (name: string, description: string, where = 'header', schema: 
   schema,
 })
 
-const headers = {
-  'X-Request-Id': header('The id of the request: the client’s own where it sent one. Name it when you report a fault.'),
-  ETag: header('The version of what is shown, for `If-Match` and `If-None-Match`.'),
-  Location: header('Where the new record is.'),
-  Link: occasional('Where the next page is, as `rel="next"`.'),
-  'Idempotent-Replayed': occasional('`true` where an earlier answer is given again.'),
-  'WWW-Authenticate': header('`Bearer`'),
-  'Retry-After': header('In how many seconds to try again.', { type: 'integer' }),
+const headerComponents = {
+  'X-Request-Id': describeHeader(
+    'The id of the request: the client’s own where it sent one. Name it when you report a fault.',
+  ),
+  ETag: describeHeader('The version of what is shown, for `If-Match` and `If-None-Match`.'),
+  Location: describeHeader('Where the new record is.'),
+  Link: describeOptionalHeader('Where the next page is, as `rel="next"`.'),
+  'Idempotent-Replayed': describeOptionalHeader('`true` where an earlier answer is given again.'),
+  'WWW-Authenticate': describeHeader('`Bearer`'),
+  'Retry-After': describeHeader('In how many seconds to try again.', { type: 'integer' }),
 }
 
-const parameters = {
-  'path.id': parameter('id', 'The id of the record.', 'path', { type: 'string', format: 'uuid' }),
-  'If-None-Match': parameter('If-None-Match', 'The ETag that the client has: 304 where it is the newest.'),
-  'If-Match': parameter('If-Match', 'The ETag of the version to change: 412 where it is not the newest.'),
-  'Idempotency-Key': parameter(
+const parameterComponents = {
+  'path.id': describeParameter('id', 'The id of the record.', 'path', { type: 'string', format: 'uuid' }),
+  'If-None-Match': describeParameter('If-None-Match', 'The ETag that the client has: 304 where it is the newest.'),
+  'If-Match': describeParameter('If-Match', 'The ETag of the version to change: 412 where it is not the newest.'),
+  'Idempotency-Key': describeParameter(
     'Idempotency-Key',
     'Makes it safe to send the request again: within 24 hours the same key and body give the first answer again. Another body is a 422; while the first request is under way, the answer is a 409.',
     'header',
     { type: 'string', minLength: 1, maxLength: 255, pattern: '^[!-~]+$' },
   ),
-  Range: parameter('Range', 'The part of the file that is wanted, such as `bytes=0-1023`.'),
+  Range: describeParameter('Range', 'The part of the file that is wanted, such as `bytes=0-1023`.'),
 }
 
-const Problem = {
+const problemSchema = {
   type: 'object',
   description: 'Why a request was refused (RFC 9457).',
   properties: {
-    type: { type: 'string', enum: Object.keys(problems).map((type) => `/problems/${type}`) },
-    title: text,
+    type: { type: 'string', enum: Object.keys(problemTypes).map((type) => `/problems/${type}`) },
+    title: stringSchema,
     status: { type: 'integer' },
     detail: { type: 'string', description: 'What was wrong, or what to do, in a sentence.' },
     instance: { type: 'string', description: 'The id of the request.' },
@@ -75,8 +86,8 @@ const Problem = {
         type: 'object',
         properties: {
           path: { type: 'string', description: 'The field, such as `workingHours.0.from`; empty for the whole body.' },
-          message: text,
-          code: text,
+          message: stringSchema,
+          code: stringSchema,
         },
         required: ['path', 'message', 'code'],
         additionalProperties: false,
@@ -87,7 +98,7 @@ const Problem = {
   additionalProperties: false,
 }
 
-const tags = {
+const tagDescriptions = {
   auth: 'Accounts of one’s own: tokens, sessions, passwords.',
   users: 'Accounts, for administrators.',
   patients: 'Patients. A caller sees those they added, those they are, those they treat; an administrator all.',
@@ -100,7 +111,7 @@ const tags = {
   operation: 'What operators and monitors ask.',
 }
 
-const description = `**To begin**, \`POST /api/auth/register\`: outside production the first account becomes the administrator. Send its \`access\` token as
+const apiDescription = `**To begin**, \`POST /api/auth/register\`: outside production the first account becomes the administrator. Send its \`access\` token as
 \`Authorization: Bearer …\` with everything else. On the page at \`/docs\`, whoever signs in is signed in: it keeps the token.
 
 **Lists** are newest first unless sorted, and come in pages: \`limit\`, \`cursor\` (from \`next\`), \`count=true\`.
@@ -111,7 +122,7 @@ names every field at fault. An unknown field or parameter is a 400. **Versions**
 **Limits**: beyond one the answer is a 429, \`detail\` says which it was and \`Retry-After\` when to try again. Each is a
 setting of whoever runs this, 0 for none; by default:
 
-${limitNames.map((name) => `- ${describeLimit(name)}`).join('\n')}
+${usageLimitNames.map((name) => `- ${describeUsageLimit(name)}`).join('\n')}
 
 Requests to \`/api/auth\`, where failures are counted instead, and those of monitors are not counted.
 
@@ -119,13 +130,13 @@ HEAD is answered wherever GET is, OPTIONS everywhere; another method is a 405 wi
 answers 404, exactly like what does not exist.`
 
 /** The API as an OpenAPI 3.1 document, made of what enforces it: the guards and validators of its routes. */
-export function documentOf(routes: readonly Registered[]) {
-  const schemas = new Schemas()
+export function buildOpenApiDocument(routes: readonly HonoRoute[]) {
+  const schemas = new SchemaComponents()
   const responses = {}
   const paths: Record<string, Record<string, object>> = {}
-  for (const route of describedRoutes(routes)) {
+  for (const route of collectRoutes(routes)) {
     const path = route.path.replace(/:(\w+)/g, '{$1}')
-    paths[path] = { ...paths[path], [route.method]: operationOf(route, schemas, responses) }
+    paths[path] = { ...paths[path], [route.method]: buildOperation(route, schemas, responses) }
   }
   return {
     openapi: '3.1.1',
@@ -133,16 +144,16 @@ export function documentOf(routes: readonly Registered[]) {
       title: 'Hospital API',
       version: manifest.version,
       summary: manifest.description,
-      description,
+      description: apiDescription,
     },
     servers: [{ url: '/' }],
-    tags: Object.entries(tags).map(([name, told]) => ({ name, description: told })),
+    tags: Object.entries(tagDescriptions).map(([name, told]) => ({ name, description: told })),
     paths,
     components: {
-      schemas: { ...schemas.components, Problem },
+      schemas: { ...schemas.components, Problem: problemSchema },
       responses,
-      parameters,
-      headers,
+      parameters: parameterComponents,
+      headers: headerComponents,
       securitySchemes: {
         bearer: {
           type: 'http',

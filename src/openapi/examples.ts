@@ -1,4 +1,4 @@
-const ids = {
+const exampleIds = {
   admin: '01a20866-0b6c-7359-9e2c-6fbd92d1b5a4',
   patient: '01a20866-0c1d-7e02-8d7e-9a6c1a0b2c3d',
   doctor: '01a20866-0c5e-7bb0-b1a1-5a4c3f2e1d0c',
@@ -9,16 +9,16 @@ const ids = {
   feed: '01a20866-0dd3-7f55-a6f6-0718293a4b5c',
   entry: '01a20866-0e14-7066-b707-18293a4b5c6d',
 }
-const at = '2026-12-01T09:00:00.000Z'
-const times = { createdAt: at, updatedAt: at }
-const token = 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2lnbmF0dXJl'
+const exampleTime = '2026-12-01T09:00:00.000Z'
+const exampleTimestamps = { createdAt: exampleTime, updatedAt: exampleTime }
+const exampleToken = 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2lnbmF0dXJl'
 
-const account = { name: 'Ada Adams', email: 'ada@example.org' }
-const password = 'a long password'
-const user = { id: ids.admin, ...account, role: 'admin', active: true, ...times }
-const tokens = { access: token, refresh: token, tokenType: 'Bearer', expiresIn: 1800 }
+const exampleAccount = { name: 'Ada Adams', email: 'ada@example.org' }
+const examplePassword = 'a long password'
+const exampleUser = { id: exampleIds.admin, ...exampleAccount, role: 'admin', active: true, ...exampleTimestamps }
+const exampleTokens = { access: exampleToken, refresh: exampleToken, tokenType: 'Bearer', expiresIn: 1800 }
 
-const patient = {
+const examplePatient = {
   name: 'Zoë Zimmer',
   dateOfBirth: '1984-02-29',
   gender: 'female',
@@ -29,7 +29,7 @@ const patient = {
   allergies: ['penicillin'],
   medicalHistory: null,
 }
-const doctor = {
+const exampleDoctor = {
   name: 'Dr. Dora Diaz',
   specialization: 'Cardiology',
   email: 'dora@example.org',
@@ -39,65 +39,77 @@ const doctor = {
   timeZone: 'Europe/Berlin',
   workingHours: [{ day: 'mon', from: '09:00', to: '17:00' }],
 }
-const between = { patientId: ids.patient, doctorId: ids.doctor }
-const sides = {
-  patient: { id: ids.patient, name: patient.name },
-  doctor: { id: ids.doctor, name: doctor.name, specialization: doctor.specialization },
+const examplePatientAndDoctorIds = { patientId: exampleIds.patient, doctorId: exampleIds.doctor }
+const exampleNames = {
+  patient: { id: exampleIds.patient, name: examplePatient.name },
+  doctor: { id: exampleIds.doctor, name: exampleDoctor.name, specialization: exampleDoctor.specialization },
 }
-const slot = { startsAt: '2099-01-05T09:00:00.000Z', endsAt: '2099-01-05T09:30:00.000Z' }
-const feed = { id: ids.feed, createdAt: at }
+const exampleSlot = { startsAt: '2099-01-05T09:00:00.000Z', endsAt: '2099-01-05T09:30:00.000Z' }
+const exampleFeed = { id: exampleIds.feed, createdAt: exampleTime }
 
 /** An example of each schema that has a name, all of one small hospital. */
-export const examples: Record<string, unknown> = {
-  Register: { ...account, password },
-  Login: { email: account.email, password },
-  Refresh: { refresh: token },
-  Logout: { refresh: token },
+export const schemaExamples: Record<string, unknown> = {
+  Register: { ...exampleAccount, password: examplePassword },
+  Login: { email: exampleAccount.email, password: examplePassword },
+  Refresh: { refresh: exampleToken },
+  Logout: { refresh: exampleToken },
   AccountPatch: { name: 'Ada B. Adams' },
-  NewPassword: { currentPassword: password, newPassword: 'an even longer password' },
+  NewPassword: { currentPassword: examplePassword, newPassword: 'an even longer password' },
   Reset: { token: 'kR3tY0pWc1uXg7Qn', newPassword: 'an even longer password' },
-  Tokens: tokens,
-  SignedIn: { user, ...tokens },
+  Tokens: exampleTokens,
+  SignedIn: { user: exampleUser, ...exampleTokens },
   Session: {
-    id: ids.session,
-    createdAt: at,
-    lastUsedAt: at,
+    id: exampleIds.session,
+    createdAt: exampleTime,
+    lastUsedAt: exampleTime,
     ip: '192.0.2.1',
     userAgent: 'Mozilla/5.0',
     current: true,
   },
-  User: user,
-  OwnAccount: { ...user, doctorId: null, patientId: null },
-  NewUser: { name: 'Dora Diaz', email: 'dora@example.org', password, role: 'doctor' },
+  User: exampleUser,
+  OwnAccount: { ...exampleUser, doctorId: null, patientId: null },
+  NewUser: { name: 'Dora Diaz', email: 'dora@example.org', password: examplePassword, role: 'doctor' },
   UserPatch: { role: 'doctor' },
-  ResetToken: { token: 'kR3tY0pWc1uXg7Qn', expiresAt: at },
-  NewPatient: patient,
-  WholePatient: patient,
+  ResetToken: { token: 'kR3tY0pWc1uXg7Qn', expiresAt: exampleTime },
+  NewPatient: examplePatient,
+  WholePatient: examplePatient,
   PatientPatch: { address: 'Lindenallee 1, 10115 Berlin' },
-  Patient: { id: ids.patient, ...patient, userId: null, createdBy: ids.admin, ...times },
-  WholeDoctor: doctor,
+  Patient: {
+    id: exampleIds.patient,
+    ...examplePatient,
+    userId: null,
+    createdBy: exampleIds.admin,
+    ...exampleTimestamps,
+  },
+  WholeDoctor: exampleDoctor,
   DoctorPatch: { experienceYears: 13 },
-  Doctor: { id: ids.doctor, ...doctor, userId: null, ...times },
-  NewMapping: between,
-  Mapping: { id: ids.mapping, ...between, createdBy: ids.admin, createdAt: at, ...sides },
-  NewAppointment: { ...between, ...slot, reason: 'Check-up' },
+  Doctor: { id: exampleIds.doctor, ...exampleDoctor, userId: null, ...exampleTimestamps },
+  NewMapping: examplePatientAndDoctorIds,
+  Mapping: {
+    id: exampleIds.mapping,
+    ...examplePatientAndDoctorIds,
+    createdBy: exampleIds.admin,
+    createdAt: exampleTime,
+    ...exampleNames,
+  },
+  NewAppointment: { ...examplePatientAndDoctorIds, ...exampleSlot, reason: 'Check-up' },
   AppointmentPatch: { reason: 'Second opinion' },
   Appointment: {
-    id: ids.appointment,
-    ...between,
-    ...slot,
+    id: exampleIds.appointment,
+    ...examplePatientAndDoctorIds,
+    ...exampleSlot,
     status: 'scheduled',
     reason: 'Check-up',
     notes: null,
-    createdBy: ids.admin,
-    ...times,
-    ...sides,
+    createdBy: exampleIds.admin,
+    ...exampleTimestamps,
+    ...exampleNames,
   },
-  Slots: { results: [slot] },
+  Slots: { results: [exampleSlot] },
   NewReport: { file: 'blood.txt', title: 'Blood count', kind: 'lab' },
   Report: {
-    id: ids.report,
-    patientId: ids.patient,
+    id: exampleIds.report,
+    patientId: exampleIds.patient,
     appointmentId: null,
     title: 'Blood count',
     kind: 'lab',
@@ -105,20 +117,20 @@ export const examples: Record<string, unknown> = {
     contentType: 'text/plain',
     size: 12,
     sha256: '7509e5bda0c762d2bac7f90d758b5b2263fa01ccbc542ab5e3df163be08e6ca9',
-    uploadedBy: ids.admin,
-    createdAt: at,
+    uploadedBy: exampleIds.admin,
+    createdAt: exampleTime,
   },
-  Feed: feed,
-  NewFeed: { ...feed, url: `/api/patients/${ids.patient}/calendar.ics?token=kR3tY0pWc1uXg7Qn` },
+  Feed: exampleFeed,
+  NewFeed: { ...exampleFeed, url: `/api/patients/${exampleIds.patient}/calendar.ics?token=kR3tY0pWc1uXg7Qn` },
   AuditEntry: {
-    id: ids.entry,
-    at,
-    userId: ids.admin,
+    id: exampleIds.entry,
+    at: exampleTime,
+    userId: exampleIds.admin,
     role: 'admin',
     action: 'patient.update',
     resource: 'patient',
-    resourceId: ids.patient,
-    patientId: ids.patient,
+    resourceId: exampleIds.patient,
+    patientId: exampleIds.patient,
     patientIds: null,
     status: 200,
     ip: '192.0.2.1',

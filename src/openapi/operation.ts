@@ -1,53 +1,60 @@
-import { describeLimit, isCounted } from '../access/limits.ts'
-import type { PermissionName, Reach, Role } from '../access/permissions.ts'
-import { permissionOf, roles } from '../access/permissions.ts'
-import { type About, type Answer, isJson, type Taken } from '../http/about.ts'
-import { type ProblemType, problems } from '../http/problem.ts'
-import { typesOf } from '../http/valid.ts'
-import { examples } from './examples.ts'
-import type { JsonSchema, Schemas } from './schemas.ts'
+import { describeUsageLimit, isPathCounted } from '../access/limits.ts'
+import type { PermissionName, Role, RowScope } from '../access/permissions.ts'
+import { getPermission, roles } from '../access/permissions.ts'
+import {
+  type OperationDescription,
+  type ResponseDescription,
+  respondsWithJson,
+  type ValidatorMetadata,
+} from '../http/about.ts'
+import { type ProblemType, problemTypes } from '../http/problem.ts'
+import { getBodyTypes } from '../http/valid.ts'
+import { schemaExamples } from './examples.ts'
+import type { JsonSchema, SchemaComponents } from './schemas.ts'
 
 /** One route, as its guard and its validators tell of it. */
-export type Route = {
+export type DescribedRoute = {
   method: string
   path: string
   permission: PermissionName | 'anyone'
-  about: About
-  taken: Taken[]
+  operation: OperationDescription
+  validators: ValidatorMetadata[]
 }
 
-const ref = (kind: string, name: string) => ({ $ref: `#/components/${kind}/${name}` })
-const nameOf = (schema: JsonSchema) => /#\/components\/schemas\/(\w+)$/.exec(String(schema.$ref))?.[1]
+const componentRef = (kind: string, componentName: string) => ({ $ref: `#/components/${kind}/${componentName}` })
+const getSchemaName = (schema: JsonSchema) => /#\/components\/schemas\/(\w+)$/.exec(String(schema.$ref))?.[1]
 
 /** JSON of a schema, with the example that there is of it. */
-function json(schema: JsonSchema, example: unknown = examples[nameOf(schema) ?? '']) {
+function describeJsonContent(schema: JsonSchema, example: unknown = schemaExamples[getSchemaName(schema) ?? '']) {
   return { 'application/json': { schema, ...(example !== undefined && { example }) } }
 }
 
-const requestId = { 'X-Request-Id': ref('headers', 'X-Request-Id') }
-const withHeaders = (...names: (string | undefined)[]) => ({
-  ...requestId,
-  ...Object.fromEntries(names.flatMap((name) => (name ? [[name, ref('headers', name)]] : []))),
+const requestIdHeader = { 'X-Request-Id': componentRef('headers', 'X-Request-Id') }
+const buildHeaderRefs = (...names: (string | undefined)[]) => ({
+  ...requestIdHeader,
+  ...Object.fromEntries(names.flatMap((name) => (name ? [[name, componentRef('headers', name)]] : []))),
 })
 
-type Responses = Record<string, { description: string; headers?: object; content?: object }>
+type ResponseObjects = Record<string, { description: string; headers?: object; content?: object }>
 
 /** The answers of a route that went well. */
-function successes(answer: Answer, method: string, schemas: Schemas): Responses {
+function describeSuccesses(answer: ResponseDescription, method: string, schemas: SchemaComponents): ResponseObjects {
   switch (answer.kind) {
-    case 'one': {
-      const content = json(schemas.of(answer.schema, 'output'))
-      const found = { 200: { description: 'The record.', headers: withHeaders('ETag'), content } }
-      const known = { 304: { description: 'The record is still as the client has it.', headers: withHeaders('ETag') } }
+    case 'record': {
+      const content = describeJsonContent(schemas.toJsonSchema(answer.schema, 'output'))
+      const found = { 200: { description: 'The record.', headers: buildHeaderRefs('ETag'), content } }
+      const known = {
+        304: { description: 'The record is still as the client has it.', headers: buildHeaderRefs('ETag') },
+      }
       return method === 'get' ? { ...found, ...known } : found
     }
     case 'created': {
-      const headers = withHeaders('ETag', 'Location', ...(answer.keyed ? ['Idempotent-Replayed'] : []))
-      const content = json(schemas.of(answer.schema, 'output'))
+      const headers = buildHeaderRefs('ETag', 'Location', ...(answer.isIdempotent ? ['Idempotent-Replayed'] : []))
+      const content = describeJsonContent(schemas.toJsonSchema(answer.schema, 'output'))
       return { 201: { description: 'The new record.', headers, content } }
     }
     case 'page': {
-      const items = schemas.of(answer.schema, 'output')
+      const items = schemas.toJsonSchema(answer.schema, 'output')
       const schema = {
         type: 'object',
         properties: {
@@ -58,75 +65,94 @@ function successes(answer: Answer, method: string, schemas: Schemas): Responses 
         required: ['results', 'next'],
         additionalProperties: false,
       }
-      const example = { results: [examples[nameOf(items) ?? '']], next: null }
+      const example = { results: [schemaExamples[getSchemaName(items) ?? '']], next: null }
       return {
-        200: { description: 'A page of records.', headers: withHeaders('Link'), content: json(schema, example) },
+        200: {
+          description: 'A page of records.',
+          headers: buildHeaderRefs('Link'),
+          content: describeJsonContent(schema, example),
+        },
       }
     }
-    case 'plain': {
-      const content = json(schemas.of(answer.schema, 'output'))
-      return { [answer.status]: { description: 'Done.', headers: requestId, content } }
+    case 'json': {
+      const content = describeJsonContent(schemas.toJsonSchema(answer.schema, 'output'))
+      return { [answer.status]: { description: 'Done.', headers: requestIdHeader, content } }
     }
-    case 'nothing':
-      return { 204: { description: 'Done. There is nothing to say.', headers: requestId } }
-    case 'content': {
+    case 'noContent':
+      return { 204: { description: 'Done. There is nothing to say.', headers: requestIdHeader } }
+    case 'binary': {
       const content = Object.fromEntries(answer.types.map((type) => [type, {}]))
-      const whole = { description: 'The bytes.', headers: requestId, content }
-      if (!answer.tagged) return { 200: whole }
-      const part = { ...whole, description: 'The range of bytes that was asked for.', headers: withHeaders('ETag') }
+      const fullResponse = { description: 'The bytes.', headers: requestIdHeader, content }
+      if (!answer.hasEtag) return { 200: fullResponse }
+      const part = {
+        ...fullResponse,
+        description: 'The range of bytes that was asked for.',
+        headers: buildHeaderRefs('ETag'),
+      }
       return {
-        200: { ...whole, headers: withHeaders('ETag') },
-        ...(answer.ranged && { 206: part }),
-        304: { description: 'The client has the file already.', headers: withHeaders('ETag') },
+        200: { ...fullResponse, headers: buildHeaderRefs('ETag') },
+        ...(answer.takesRange && { 206: part }),
+        304: { description: 'The client has the file already.', headers: buildHeaderRefs('ETag') },
       }
     }
   }
 }
 
 /** The two answers of a route as one, where it has two. */
-function either(a: Responses, b: Responses): Responses {
+function mergeResponses(a: ResponseObjects, b: ResponseObjects): ResponseObjects {
   const both = { ...b, ...a }
   const [one, other] = [a[200]?.content, b[200]?.content].map((content) => Object(content)['application/json'])
   if (!one || !other) return both
   const content = {
     'application/json': { schema: { oneOf: [one.schema, other.schema] }, example: one.example },
   }
-  return { ...both, 200: { description: 'What the id is of.', headers: withHeaders('Link'), content } }
+  return { ...both, 200: { description: 'What the id is of.', headers: buildHeaderRefs('Link'), content } }
 }
 
 /** Permissions that reach no further than some of what the caller sees: beyond, the answer is 403. */
-const narrow = new Set<Reach | null>([null, 'added', 'addedOrIs', 'addedOrTreats', 'own', 'uploaded'])
+const relationScopes = new Set<RowScope | null>([
+  null,
+  'createdByCaller',
+  'createdByOrSelf',
+  'createdByOrTreatingDoctor',
+  'ownProfile',
+  'uploadedByCaller',
+])
 
 /** Whether a change is taken only for the version of the record that If-Match names. */
-const isVersioned = ({ answers }: About, method: string) =>
-  method !== 'get' && (answers.kind === 'one' || (answers.kind === 'nothing' && answers.versioned))
+const operationTakesIfMatch = ({ responds }: OperationDescription, method: string) =>
+  method !== 'get' && (responds.kind === 'record' || (responds.kind === 'noContent' && responds.takesIfMatch))
 
 /** Whether an answer to it can be given again, as long as the caller sees what it made. */
-const isKeyed = ({ answers }: About) => answers.kind === 'created' && answers.keyed
+const operationIsIdempotent = ({ responds }: OperationDescription) =>
+  responds.kind === 'created' && responds.isIdempotent
 
 /** Every problem that a route can answer with: what its guard and validators refuse, and what it says itself. */
-function refusals({ method, path, permission, about, taken }: Route): ProblemType[] {
-  const targets = new Set(taken.map(({ target }) => target))
+function listProblemTypes({ method, path, permission, operation, validators }: DescribedRoute): ProblemType[] {
+  const targets = new Set(validators.map(({ target }) => target))
   const some: [boolean, ProblemType[]][] = [
     [targets.has('query') || targets.has('json'), ['bad-request']],
-    [isCounted(path) || about.limits !== undefined, ['too-many-requests']],
+    [isPathCounted(path) || operation.limits !== undefined, ['too-many-requests']],
     [permission !== 'anyone', ['unauthorized']],
-    [permission !== 'anyone' && roles.some((role) => narrow.has(permissionOf(permission)[role])), ['forbidden']],
+    [
+      permission !== 'anyone' && roles.some((role) => relationScopes.has(getPermission(permission)[role])),
+      ['forbidden'],
+    ],
     [targets.has('param'), ['not-found']],
-    [isJson(about), ['not-acceptable']],
-    [isVersioned(about, method), ['precondition-failed']],
+    [respondsWithJson(operation), ['not-acceptable']],
+    [operationTakesIfMatch(operation, method), ['precondition-failed']],
     [targets.has('json'), ['request-timeout', 'payload-too-large', 'unsupported-media-type']],
-    [isKeyed(about), ['idempotency-in-progress', 'idempotency-mismatch', 'not-found']],
-    [about.answers.kind === 'content' && about.answers.ranged, ['range-not-satisfiable']],
+    [operationIsIdempotent(operation), ['idempotency-in-progress', 'idempotency-mismatch', 'not-found']],
+    [operation.responds.kind === 'binary' && operation.responds.takesRange, ['range-not-satisfiable']],
   ]
   const derived = some.flatMap(([applies, types]) => (applies ? types : []))
-  return [...new Set<ProblemType>([...derived, ...(about.problems ?? []), 'internal', 'unavailable'])]
+  return [...new Set<ProblemType>([...derived, ...(operation.problems ?? []), 'internal', 'unavailable'])]
 }
 
 /** A refusal's answer, for all the problems that have its status. */
-function refusal(types: ProblemType[]) {
+function describeProblemResponse(types: ProblemType[]) {
   const [first = 'internal'] = types
-  const [status, title, fallback] = problems[first]
+  const [status, title, fallback] = problemTypes[first]
   const errors = [{ path: 'name', message: 'must not be blank', code: 'too_small' }]
   const example = {
     type: `/problems/${first}`,
@@ -136,7 +162,7 @@ function refusal(types: ProblemType[]) {
     instance: '01a20866-0d3e-7c4d-9f00-112233445566',
     ...(first === 'bad-request' && { errors }),
   }
-  const description = types.map((type) => `\`/problems/${type}\`: ${problems[type][1]}.`).join(' ')
+  const description = types.map((type) => `\`/problems/${type}\`: ${problemTypes[type][1]}.`).join(' ')
   const names: Partial<Record<ProblemType, string>> = {
     unauthorized: 'WWW-Authenticate',
     'too-many-requests': 'Retry-After',
@@ -145,88 +171,91 @@ function refusal(types: ProblemType[]) {
   }
   // Where several problems share a status, a header is named only if each of them has it.
   const more = new Set(types.map((type) => names[type]))
-  const content = { 'application/problem+json': { schema: ref('schemas', 'Problem'), example } }
-  return { description, headers: withHeaders(...(more.size === 1 ? more : [])), content }
+  const content = { 'application/problem+json': { schema: componentRef('schemas', 'Problem'), example } }
+  return { description, headers: buildHeaderRefs(...(more.size === 1 ? more : [])), content }
 }
 
 /** Refusals by status, each kept once among the document's components. */
-function failures(types: ProblemType[], kept: Record<string, unknown>) {
-  const byStatus = Map.groupBy(types, (type) => problems[type][0])
+function describeFailures(types: ProblemType[], sharedResponses: Record<string, unknown>) {
+  const byStatus = Map.groupBy(types, (type) => problemTypes[type][0])
   return Object.fromEntries(
     [...byStatus].map(([status, same]) => {
       const name = same.toSorted().join('.')
-      kept[name] ??= refusal(same)
-      return [status, ref('responses', name)]
+      sharedResponses[name] ??= describeProblemResponse(same)
+      return [status, componentRef('responses', name)]
     }),
   )
 }
 
 const roleNames: Record<Role, string> = { admin: 'Administrators', doctor: 'Doctors', patient: 'Patients' }
-const reachNames: Record<Reach, string> = {
+const scopeNames: Record<RowScope, string> = {
   all: 'all',
-  seen: 'of the patients they see',
-  added: 'of the patients they added',
-  addedOrIs: 'of the patients they added or are',
-  addedOrTreats: 'of the patients they added, and their own mappings',
-  own: 'their own',
-  uploaded: 'those they uploaded',
+  visible: 'of the patients they see',
+  createdByCaller: 'of the patients they added',
+  createdByOrSelf: 'of the patients they added or are',
+  createdByOrTreatingDoctor: 'of the patients they added, and their own mappings',
+  ownProfile: 'their own',
+  uploadedByCaller: 'those they uploaded',
 }
 
 /** Who may do it, in a sentence. */
-function whoMay(permission: Route['permission']): string {
+function describePermission(permission: DescribedRoute['permission']): string {
   if (permission === 'anyone') return 'Needs no sign-in.'
-  const reached = permissionOf(permission)
+  const row = getPermission(permission)
   const each = roles.flatMap((role) => {
-    const reach = reached[role]
-    return reach ? [`${roleNames[role]}: ${reachNames[reach]}.`] : []
+    const scope = row[role]
+    return scope ? [`${roleNames[role]}: ${scopeNames[scope]}.`] : []
   })
   return each.join(' ')
 }
 
 /** What it is held to beside what all requests are, in a sentence. */
-const heldTo = ({ limits }: About): string | undefined =>
-  limits && `At most, by default: ${limits.map(describeLimit).join(', ')}.`
+const describeOperationLimits = ({ limits }: OperationDescription): string | undefined =>
+  limits && `At most, by default: ${limits.map(describeUsageLimit).join(', ')}.`
 
 /** The query as parameters, one by one. */
-function queryParameters(taken: Taken[], schemas: Schemas): object[] {
-  return taken.flatMap(({ target, schema }) => {
+function buildQueryParameters(validators: ValidatorMetadata[], schemas: SchemaComponents): object[] {
+  return validators.flatMap(({ target, schema }) => {
     if (target !== 'query' || !schema) return []
-    const { properties = {}, required = [] } = schemas.of(schema, 'input')
+    const { properties = {}, required = [] } = schemas.toJsonSchema(schema, 'input')
     return Object.entries(Object(properties)).map(([name, property]) => {
       const { description, ...rest } = Object(property)
-      const needed = Array.isArray(required) && required.includes(name)
-      return { name, in: 'query', required: needed, ...(description && { description }), schema: rest }
+      const isRequired = Array.isArray(required) && required.includes(name)
+      return { name, in: 'query', required: isRequired, ...(description && { description }), schema: rest }
     })
   })
 }
 
-function parameters({ method, about, taken, path }: Route, schemas: Schemas): object[] {
-  const { answers } = about
-  const reads = method === 'get' && (answers.kind === 'one' || (answers.kind === 'content' && answers.ranged))
+function buildParameters({ method, operation, validators, path }: DescribedRoute, schemas: SchemaComponents): object[] {
+  const { responds } = operation
+  const reads = method === 'get' && (responds.kind === 'record' || (responds.kind === 'binary' && responds.takesRange))
   return [
-    ...[...path.matchAll(/:(\w+)/g)].map(([, name]) => ref('parameters', `path.${name}`)),
-    ...queryParameters(taken, schemas),
-    ...(reads ? [ref('parameters', 'If-None-Match')] : []),
-    ...(answers.kind === 'content' && answers.ranged ? [ref('parameters', 'Range')] : []),
-    ...(isVersioned(about, method) ? [ref('parameters', 'If-Match')] : []),
-    ...(isKeyed(about) ? [ref('parameters', 'Idempotency-Key')] : []),
+    ...[...path.matchAll(/:(\w+)/g)].map(([, name]) => componentRef('parameters', `path.${name}`)),
+    ...buildQueryParameters(validators, schemas),
+    ...(reads ? [componentRef('parameters', 'If-None-Match')] : []),
+    ...(responds.kind === 'binary' && responds.takesRange ? [componentRef('parameters', 'Range')] : []),
+    ...(operationTakesIfMatch(operation, method) ? [componentRef('parameters', 'If-Match')] : []),
+    ...(operationIsIdempotent(operation) ? [componentRef('parameters', 'Idempotency-Key')] : []),
   ]
 }
 
-function requestBody({ method, about, taken }: Route, schemas: Schemas): object | undefined {
-  const body = taken.find(({ target }) => target === 'json')
+function buildRequestBody(
+  { method, operation, validators }: DescribedRoute,
+  schemas: SchemaComponents,
+): object | undefined {
+  const body = validators.find(({ target }) => target === 'json')
   if (body?.schema) {
-    const [content] = Object.values(json(schemas.of(body.schema, 'input')))
-    const types = typesOf(method.toUpperCase()).map((type) => [type, content])
-    return { required: !body.optional, content: Object.fromEntries(types) }
+    const [content] = Object.values(describeJsonContent(schemas.toJsonSchema(body.schema, 'input')))
+    const types = getBodyTypes(method.toUpperCase()).map((type) => [type, content])
+    return { required: !body.isOptional, content: Object.fromEntries(types) }
   }
-  if (!about.form) return undefined
-  const schema = schemas.of(about.form, 'input')
+  if (!operation.formSchema) return undefined
+  const schema = schemas.toJsonSchema(operation.formSchema, 'input')
   return { required: true, content: { 'multipart/form-data': { schema } } }
 }
 
 /** What each group of operations is called, where it is not the first word of the permission. */
-const tags: Record<string, string> = {
+const tagByPermissionGroup: Record<string, string> = {
   account: 'auth',
   sessions: 'auth',
   slots: 'appointments',
@@ -234,29 +263,37 @@ const tags: Record<string, string> = {
   patientFeeds: 'calendar',
 }
 
-function tagOf({ permission, path, about }: Route): string {
-  if (about.answers.kind === 'content' && path.endsWith('.ics')) return 'calendar'
+function getTag({ permission, path, operation }: DescribedRoute): string {
+  if (operation.responds.kind === 'binary' && path.endsWith('.ics')) return 'calendar'
   const [word = ''] =
     permission === 'anyone' ? [path.startsWith('/api/auth/') ? 'auth' : 'operation'] : permission.split(':')
-  return tags[word] ?? word
+  return tagByPermissionGroup[word] ?? word
 }
 
-/** One operation of the document. What its refusals have in common with others' goes into `kept`. */
-export function operationOf(route: Route, schemas: Schemas, kept: Record<string, unknown>) {
-  const { method, permission, about } = route
-  const answered = successes(about.answers, method, schemas)
-  const body = requestBody(route, schemas)
+/** One operation of the document. What its refusals have in common with others' goes into `sharedResponses`. */
+export function buildOperation(
+  route: DescribedRoute,
+  schemas: SchemaComponents,
+  sharedResponses: Record<string, unknown>,
+) {
+  const { method, permission, operation } = route
+  const answered = describeSuccesses(operation.responds, method, schemas)
+  const body = buildRequestBody(route, schemas)
   return {
-    operationId: about.id,
-    summary: about.summary,
-    description: [about.description, heldTo(about), whoMay(permission)].filter(Boolean).join('\n\n'),
-    tags: [tagOf(route)],
+    operationId: operation.operationId,
+    summary: operation.summary,
+    description: [operation.description, describeOperationLimits(operation), describePermission(permission)]
+      .filter(Boolean)
+      .join('\n\n'),
+    tags: [getTag(route)],
     security: permission === 'anyone' ? [] : [{ bearer: [] }],
-    parameters: parameters(route, schemas),
+    parameters: buildParameters(route, schemas),
     ...(body && { requestBody: body }),
     responses: {
-      ...(about.or ? either(answered, successes(about.or, method, schemas)) : answered),
-      ...failures(refusals(route), kept),
+      ...(operation.orResponds
+        ? mergeResponses(answered, describeSuccesses(operation.orResponds, method, schemas))
+        : answered),
+      ...describeFailures(listProblemTypes(route), sharedResponses),
     },
   }
 }

@@ -1,9 +1,9 @@
 /** What the page takes from Swagger UI, and what each file is. */
-export const assetTypes = {
+export const docsAssetTypes = {
   'swagger-ui.css': 'text/css; charset=utf-8',
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
 } as const
-export type AssetName = keyof typeof assetTypes
+export type DocsAssetName = keyof typeof docsAssetTypes
 
 /** A content coding (RFC 9110, section 8.4.1). */
 export type Coding = 'identity' | 'gzip'
@@ -12,13 +12,13 @@ export type Coding = 'identity' | 'gzip'
  * Where the files of Swagger UI are: on Node its package, on Workers the assets uploaded with the Worker. In the `coding`
  * that the client prefers, or as they are: Cloudflare compresses what a Worker answers by itself.
  */
-export type Assets = (name: AssetName, coding: Coding) => Promise<Asset>
+export type DocsAssets = (name: DocsAssetName, coding: Coding) => Promise<DocsAsset>
 
 /** A file, and what its ETag is made of, which changes with it. */
-export type Asset = { body: ReadableStream | Uint8Array<ArrayBuffer>; coding: Coding; version: string }
+export type DocsAsset = { body: ReadableStream | Uint8Array<ArrayBuffer>; coding: Coding; version: string }
 
 /** Nothing of anyone else's: the page may load and ask this server alone. Swagger UI puts styles and images inline. */
-export const policy = [
+export const docsContentSecurityPolicy = [
   "default-src 'none'",
   "script-src 'self'",
   "style-src 'self' 'unsafe-inline'",
@@ -29,7 +29,7 @@ export const policy = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-export const page = `<!doctype html>
+export const docsHtml = `<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8">
@@ -48,7 +48,7 @@ export const page = `<!doctype html>
 `
 
 /** Runs in the browser. Whoever signs in on the page is signed in on the page. */
-export const start = `const signsIn = /\\/api\\/auth\\/(register|login|refresh)$/
+export const docsStartScript = `const signsIn = /\\/api\\/auth\\/(register|login|refresh)$/
 const signsOut = /\\/api\\/auth\\/logout(-all)?$/
 
 const ui = SwaggerUIBundle({

@@ -3,11 +3,11 @@ import * as z from 'zod'
 export type JsonSchema = { [keyword: string]: unknown }
 
 /** Turns zod's schemas into JSON Schema (draft 2020-12), those with a name into components. */
-export class Schemas {
+export class SchemaComponents {
   readonly components: Record<string, JsonSchema> = {}
 
   /** What may be sent (`input`) or is answered (`output`): a reference where the schema has a name. */
-  of(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
+  toJsonSchema(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
     const { $defs = {}, properties } = z.toJSONSchema(z.object({ schema }), {
       io,
       unrepresentable: 'any',
@@ -18,10 +18,10 @@ export class Schemas {
         if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum
       },
     })
-    Object.assign(this.components, inComponents($defs))
-    return inComponents(properties?.schema)
+    Object.assign(this.components, toComponentRefs($defs))
+    return toComponentRefs(properties?.schema)
   }
 }
 
-const inComponents = (schema: unknown): JsonSchema =>
+const toComponentRefs = (schema: unknown): JsonSchema =>
   JSON.parse(JSON.stringify(schema).replaceAll('"#/$defs/', '"#/components/schemas/'))

@@ -1,31 +1,31 @@
 import cluster from 'node:cluster'
-import { Durations } from './durations.ts'
-import { joinMetrics } from './metrics.cluster.node.ts'
+import { RequestDurations } from './durations.ts'
+import { joinAggregatedMetrics } from './metrics.cluster.node.ts'
 import type { Metrics } from './metrics.ts'
-import type { Counts, Levels } from './prometheus.node.ts'
+import type { GaugeSources, MetricCounts } from './prometheus.node.ts'
 
 /**
  * Keeps the figures of this process. prom-client takes long to load and so is loaded when they are first asked for. One
  * of several workers answers with the figures of all of them.
  */
-export function nodeMetrics(levels: Levels): Metrics {
-  const counts: Counts = { durations: new Durations(), failedLogins: 0, failedFiles: 0 }
-  const load = async () => (await import('./prometheus.node.ts')).registryOf(counts, levels)
-  let loading: ReturnType<typeof load> | undefined
+export function createNodeMetrics(sources: GaugeSources): Metrics {
+  const counts: MetricCounts = { durations: new RequestDurations(), failedLogins: 0, failedFiles: 0 }
+  const load = async () => (await import('./prometheus.node.ts')).createRegistry(counts, sources)
+  let registryPromise: ReturnType<typeof load> | undefined
   const registry = () => {
-    loading ??= load()
-    return loading
+    registryPromise ??= load()
+    return registryPromise
   }
   return {
-    answered: (method, route, status, seconds) => counts.durations.observe(method, route, status, seconds),
-    loginFailed: () => {
+    recordRequest: (method, route, status, seconds) => counts.durations.observe(method, route, status, seconds),
+    countFailedLogin: () => {
       counts.failedLogins += 1
     },
-    fileStoreFailed: () => {
+    countFileStoreFailure: () => {
       counts.failedFiles += 1
     },
     exposition: cluster.isWorker
-      ? joinMetrics(async () => (await registry()).getMetricsAsJSON())
+      ? joinAggregatedMetrics(async () => (await registry()).getMetricsAsJSON())
       : async () => (await registry()).metrics(),
   }
 }

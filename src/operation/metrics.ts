@@ -1,14 +1,19 @@
 /** What requests report to, for whoever watches over the service. `node.ts` and `worker.ts` say who listens. */
 export type Metrics = {
   /** A request by `method` to the pattern `route` was answered with `status` after `seconds`. */
-  answered(method: string, route: string, status: number, seconds: number): void
+  recordRequest(method: string, route: string, status: number, seconds: number): void
   /** Someone could not sign in. */
-  loginFailed(): void
+  countFailedLogin(): void
   /** A report's file could not be kept, read or deleted. */
-  fileStoreFailed(): void
+  countFileStoreFailure(): void
   /** All figures in Prometheus' text format; undefined where none are kept. */
   exposition: (() => Promise<string>) | undefined
 }
 
 /** Keeps nothing: an isolate of Workers cannot be asked for its figures. */
-export const noMetrics: Metrics = { answered() {}, loginFailed() {}, fileStoreFailed() {}, exposition: undefined }
+export const noMetrics: Metrics = {
+  recordRequest() {},
+  countFailedLogin() {},
+  countFileStoreFailure() {},
+  exposition: undefined,
+}

@@ -1,17 +1,17 @@
 import { timingSafeEqual } from 'node:crypto'
 import { Hono, type MiddlewareHandler } from 'hono'
 import * as z from 'zod'
-import { anyone } from '../access/can.ts'
-import { bearer, unauthorized } from '../auth/authenticate.ts'
-import { hashOf } from '../auth/tokens.ts'
-import type { App } from '../env.ts'
-import { content, plain } from '../http/about.ts'
+import { allowAnyone } from '../access/can.ts'
+import { getBearerToken, unauthorizedProblem } from '../auth/authenticate.ts'
+import { hashToken } from '../auth/tokens.ts'
+import type { AppEnv } from '../env.ts'
+import { binaryResponse, jsonResponse } from '../http/about.ts'
 import { Problem } from '../http/problem.ts'
 import { noQuery } from '../http/valid.ts'
 import { assertReady } from './readiness.ts'
 
-const Health = z.object({ status: z.literal('ok') }).meta({ id: 'Health' })
-const Index = z
+const HealthResponse = z.object({ status: z.literal('ok') }).meta({ id: 'Health' })
+const IndexResponse = z
   .object({
     name: z.string(),
     documentation: z.string(),
@@ -24,48 +24,59 @@ const Index = z
   .meta({ id: 'Index' })
 
 /** Compared by hash: how long it takes tells nothing of the token, nor of its length. */
-const isSame = (a: string, b: string) => timingSafeEqual(Buffer.from(hashOf(a)), Buffer.from(hashOf(b)))
+const isSameToken = (a: string, b: string) => timingSafeEqual(Buffer.from(hashToken(a)), Buffer.from(hashToken(b)))
 
 /** Lets through who has the METRICS_TOKEN, where there is one. @throws {Problem} 404 where no figures are kept, 401 */
-const needsMetricsToken: MiddlewareHandler<App> = (c, next) => {
+const requireMetricsToken: MiddlewareHandler<AppEnv> = (c, next) => {
   const { config, metrics } = c.env
   // In production only who has the token learns that there are any.
   const isClosed = config.NODE_ENV === 'production' && !config.METRICS_TOKEN
   if (!metrics.exposition || isClosed) throw new Problem('not-found', { detail: 'No metrics are kept here.' })
-  if (config.METRICS_TOKEN && !isSame(bearer(c) ?? '', config.METRICS_TOKEN))
-    throw unauthorized('Send the METRICS_TOKEN: Authorization: Bearer and the token.')
+  if (config.METRICS_TOKEN && !isSameToken(getBearerToken(c) ?? '', config.METRICS_TOKEN))
+    throw unauthorizedProblem('Send the METRICS_TOKEN: Authorization: Bearer and the token.')
   return next()
 }
 
-export const operationRoutes = new Hono<App>()
-  .get('/', anyone({ id: 'getIndex', summary: 'Say what this is and where to go', answers: plain(Index) }), (c) =>
-    c.json(
-      {
-        name: 'Hospital API',
-        documentation: '/docs',
-        openapi: '/openapi.json',
-        health: '/healthz',
-        ready: '/readyz',
-        api: '/api',
-        firstStep: 'POST /api/auth/register { name, email, password }',
-      },
-      200,
-    ),
+export const observabilityRoutes = new Hono<AppEnv>()
+  .get(
+    '/',
+    allowAnyone({
+      operationId: 'getIndex',
+      summary: 'Say what this is and where to go',
+      responds: jsonResponse(IndexResponse),
+    }),
+    (c) =>
+      c.json(
+        {
+          name: 'Hospital API',
+          documentation: '/docs',
+          openapi: '/openapi.json',
+          health: '/healthz',
+          ready: '/readyz',
+          api: '/api',
+          firstStep: 'POST /api/auth/register { name, email, password }',
+        },
+        200,
+      ),
   )
   .get(
     '/healthz',
-    anyone({ id: 'getHealth', summary: 'Say whether the process is alive', answers: plain(Health) }),
+    allowAnyone({
+      operationId: 'getHealth',
+      summary: 'Say whether the process is alive',
+      responds: jsonResponse(HealthResponse),
+    }),
     (c) => c.json({ status: 'ok' }, 200),
   )
   .get(
     '/readyz',
-    anyone({
-      id: 'getReadiness',
+    allowAnyone({
+      operationId: 'getReadiness',
       summary: 'Say whether requests can be sent: the database is there and migrated, the process not stopping',
-      answers: plain(Health),
+      responds: jsonResponse(HealthResponse),
     }),
     async (c) => {
-      if (c.env.draining)
+      if (c.env.isDraining)
         throw new Problem('unavailable', { detail: 'This process is stopping.', headers: { 'Retry-After': '1' } })
       await assertReady(c.env.db)
       return c.json({ status: 'ok' }, 200)
@@ -73,15 +84,15 @@ export const operationRoutes = new Hono<App>()
   )
   .get(
     '/metrics',
-    anyone({
-      id: 'getMetrics',
+    allowAnyone({
+      operationId: 'getMetrics',
       summary: 'Get the figures of the service, for Prometheus',
       description:
         'Where METRICS_TOKEN is set, it is needed as `Authorization: Bearer …`; in production without it, and on Workers, there are none: 404.',
-      answers: content(['text/plain']),
+      responds: binaryResponse(['text/plain']),
       problems: ['unauthorized', 'not-found'],
     }),
-    needsMetricsToken,
+    requireMetricsToken,
     noQuery(),
     async (c) => {
       const figures = (await c.env.metrics.exposition?.()) ?? ''

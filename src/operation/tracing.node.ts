@@ -8,13 +8,13 @@ import {
 } from '@opentelemetry/resources'
 import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import manifest from '../../package.json' with { type: 'json' }
-import type { Log } from '../http/log.ts'
-import type { Parent, Tracing } from './tracing.ts'
+import type { Logger } from '../http/log.ts'
+import type { TraceParent, Tracing } from './tracing.ts'
 
 /** How long what is left may take to be sent at the end, in ms. */
-const patience = 2000
+const spanExportTimeoutMs = 2000
 
-const contextOf = ({ traceId, spanId, sampled }: Parent) =>
+const toSpanContext = ({ traceId, spanId, sampled }: TraceParent) =>
   trace.setSpanContext(ROOT_CONTEXT, {
     traceId,
     spanId,
@@ -24,9 +24,9 @@ const contextOf = ({ traceId, spanId, sampled }: Parent) =>
 
 /** Says so where spans cannot be sent: nobody else would. */
 class LoggedExporter extends OTLPTraceExporter {
-  readonly #log: Log
+  readonly #log: Logger
 
-  constructor(log: Log) {
+  constructor(log: Logger) {
     super()
     this.#log = log
   }
@@ -43,18 +43,18 @@ class LoggedExporter extends OTLPTraceExporter {
  * Sends a span of each request to the collector at OTEL_EXPORTER_OTLP_ENDPOINT, by HTTP in JSON. OpenTelemetry reads its
  * OTEL_… variables itself. The names are those of its semantic conventions for HTTP; no path and no query is told.
  */
-export function startTracing(log: Log): Tracing & { stop(): Promise<void> } {
+export function startTracing(log: Logger): Tracing & { stop(): Promise<void> } {
   const service = resourceFromAttributes({ 'service.name': manifest.name, 'service.version': manifest.version })
-  const told = detectResources({ detectors: [resourceAttributesEnvDetector, serviceNameEnvDetector] })
+  const environmentResource = detectResources({ detectors: [resourceAttributesEnvDetector, serviceNameEnvDetector] })
   const provider = new TracerProvider({
-    resource: service.merge(told),
+    resource: service.merge(environmentResource),
     spanProcessors: [new BatchSpanProcessor({ exporter: new LoggedExporter(log) })],
   })
   const tracer = provider.getTracer(manifest.name, manifest.version)
   return {
     begin(method, scheme, parent) {
       const attributes = { 'http.request.method': method, 'url.scheme': scheme }
-      const context = parent ? contextOf(parent) : ROOT_CONTEXT
+      const context = parent ? toSpanContext(parent) : ROOT_CONTEXT
       const span = tracer.startSpan(method, { kind: SpanKind.SERVER, attributes }, context)
       const { traceId, spanId } = span.spanContext()
       return {
@@ -74,7 +74,7 @@ export function startTracing(log: Log): Tracing & { stop(): Promise<void> } {
         timer = setTimeout(() => {
           log.warn({ msg: 'the last traces could not be sent in time' })
           resolve()
-        }, patience)
+        }, spanExportTimeoutMs)
       })
       // What was refused is in the log already.
       await Promise.race([provider.shutdown().catch(() => {}), late])

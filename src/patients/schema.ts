@@ -2,28 +2,28 @@ import { sql } from 'drizzle-orm'
 import { date, index, jsonb, pgEnum, pgTable, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
 import * as z from 'zod'
 import { users } from '../auth/schema.ts'
-import { deletedAt, history, id } from '../db/columns.ts'
-import { folded } from '../db/search.ts'
-import { shapeOf } from '../db/shape.ts'
-import { email, id as idField, text as line, optional, pastDay, phone } from '../http/fields.ts'
+import { deletedAtColumn, idColumn, versionColumns } from '../db/columns.ts'
+import { foldedText } from '../db/search.ts'
+import { createResponseSchema } from '../db/shape.ts'
+import { emailField, idField, optionalField, pastDateField, phoneField, textField } from '../http/fields.ts'
 import { listQuery } from '../http/page.ts'
 
 const genders = ['female', 'male', 'other', 'unknown'] as const
 const bloodGroups = ['A+', 'A-', 'B+', 'B-', 'AB+', 'AB-', 'O+', 'O-'] as const
-export const gender = pgEnum('gender', genders)
-export const bloodGroup = pgEnum('blood_group', bloodGroups)
+export const genderEnum = pgEnum('gender', genders)
+export const bloodGroupEnum = pgEnum('blood_group', bloodGroups)
 
 export const patients = pgTable(
   'patients',
   {
-    id: id(),
+    id: idColumn(),
     name: text('name').notNull(),
     dateOfBirth: date('date_of_birth', { mode: 'string' }).notNull(),
-    gender: gender('gender').notNull(),
+    gender: genderEnum('gender').notNull(),
     phone: text('phone'),
     email: text('email'),
     address: text('address'),
-    bloodGroup: bloodGroup('blood_group'),
+    bloodGroup: bloodGroupEnum('blood_group'),
     // JSON, not text[]: Drizzle drops the backslashes of an array that it reads.
     allergies: jsonb('allergies').$type<string[]>().notNull(),
     medicalHistory: text('medical_history'),
@@ -31,8 +31,8 @@ export const patients = pgTable(
     createdBy: uuid('created_by')
       .notNull()
       .references(() => users.id),
-    ...history(),
-    deletedAt: deletedAt(),
+    ...versionColumns(),
+    deletedAt: deletedAtColumn(),
     search: text('search').generatedAlwaysAs(sql`fold(name || chr(10) || coalesce(email, ''))`),
   },
   (table) => [
@@ -43,14 +43,14 @@ export const patients = pgTable(
     index('patients_created_at_idx').on(table.createdAt, table.id),
     index('patients_updated_at_idx').on(table.updatedAt, table.id),
     index('patients_date_of_birth_idx').on(table.dateOfBirth, table.id),
-    index('patients_name_idx').on(folded(table.name), table.id),
+    index('patients_name_idx').on(foldedText(table.name), table.id),
     index('patients_search_idx').using('gin', table.search.op('gin_trgm_ops')),
     index('patients_phone_idx').using('gin', table.phone.op('gin_trgm_ops')),
   ],
 )
 
 /** What the API shows of a patient. */
-export const shownPatient = {
+export const patientColumns = {
   id: patients.id,
   name: patients.name,
   dateOfBirth: patients.dateOfBirth,
@@ -67,44 +67,46 @@ export const shownPatient = {
   updatedAt: patients.updatedAt,
 }
 
-export const Patient = shapeOf('Patient', shownPatient, { allergies: z.array(z.string()) })
+export const PatientResponse = createResponseSchema('Patient', patientColumns, { allergies: z.array(z.string()) })
 
-const fields = {
-  name: line(200),
-  dateOfBirth: pastDay,
+const patientFields = {
+  name: textField(200),
+  dateOfBirth: pastDateField,
   gender: z.enum(genders),
-  phone: optional(phone),
-  email: optional(email),
-  address: optional(line(500)),
-  bloodGroup: optional(z.enum(bloodGroups)),
+  phone: optionalField(phoneField),
+  email: optionalField(emailField),
+  address: optionalField(textField(500)),
+  bloodGroup: optionalField(z.enum(bloodGroups)),
   allergies: z
-    .array(line(200))
+    .array(textField(200))
     .max(100)
     .nullable()
     .transform((list) => list ?? []),
-  medicalHistory: optional(line(20_000)),
+  medicalHistory: optionalField(textField(20_000)),
   /** An admin's to set: an account of role `patient`. */
   userId: idField.nullable(),
 }
 
-const whole = {
-  ...fields,
-  phone: fields.phone.default(null),
-  email: fields.email.default(null),
-  address: fields.address.default(null),
-  bloodGroup: fields.bloodGroup.default(null),
-  allergies: fields.allergies.default([]),
-  medicalHistory: fields.medicalHistory.default(null),
-  userId: fields.userId.optional(),
+const patientReplacementFields = {
+  ...patientFields,
+  phone: patientFields.phone.default(null),
+  email: patientFields.email.default(null),
+  address: patientFields.address.default(null),
+  bloodGroup: patientFields.bloodGroup.default(null),
+  allergies: patientFields.allergies.default([]),
+  medicalHistory: patientFields.medicalHistory.default(null),
+  userId: patientFields.userId.optional(),
 }
 
-export const NewPatient = z.strictObject({ ...whole, self: z.boolean().optional() }).meta({ id: 'NewPatient' })
-export const WholePatient = z.strictObject(whole).meta({ id: 'WholePatient' })
-export const PatientPatch = z.strictObject(fields).partial().meta({ id: 'PatientPatch' })
+export const NewPatient = z
+  .strictObject({ ...patientReplacementFields, self: z.boolean().optional() })
+  .meta({ id: 'NewPatient' })
+export const PatientReplacement = z.strictObject(patientReplacementFields).meta({ id: 'WholePatient' })
+export const PatientPatch = z.strictObject(patientFields).partial().meta({ id: 'PatientPatch' })
 
 export const PatientQuery = listQuery(
   {
-    q: line(200).optional(),
+    q: textField(200).optional(),
     doctorId: idField.optional(),
     gender: z.enum(genders).optional(),
     deleted: z.enum(['true', 'false']).optional(),

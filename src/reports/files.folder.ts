@@ -2,52 +2,53 @@ import { mkdir, open, readdir, rename, rm, stat, statfs, writeFile } from 'node:
 import { join } from 'node:path'
 import { validate as isUuid } from 'uuid'
 import { newId } from '../id.ts'
-import { FileStoreProblem, type ListedFiles } from './files.ts'
+import { FileStoreProblem, type ListableFileStore } from './files.ts'
 
 /** With less room than this on its disk, a folder is about to be full: some thousand reports. */
 const scarceBytes = 1024 ** 3
-const unfinished = '.part'
+const partialSuffix = '.part'
 /** Whether a file of the folder is ours: whoever runs us may keep others there. */
-const ours = (name: string) => isUuid(name.endsWith(unfinished) ? name.slice(0, -unfinished.length) : name)
+const isReportFile = (name: string) =>
+  isUuid(name.endsWith(partialSuffix) ? name.slice(0, -partialSuffix.length) : name)
 
 /** What a failure of the file system is to whoever uploads or downloads. */
-function fileProblem(error: NodeJS.ErrnoException): Error {
+function toFileStoreError(error: NodeJS.ErrnoException): Error {
   if (['ENOSPC', 'EDQUOT'].includes(error.code ?? '')) return new FileStoreProblem('full', error)
   return error.syscall === undefined ? error : new FileStoreProblem('unavailable', error)
 }
 
-const absent = (error: NodeJS.ErrnoException): undefined => {
-  if (error.code !== 'ENOENT') throw fileProblem(error)
+const ignoreMissingFile = (error: NodeJS.ErrnoException): undefined => {
+  if (error.code !== 'ENOENT') throw toFileStoreError(error)
 }
 
 /** Makes the names in a folder last, as far as the system can. */
-async function sync(folder: string): Promise<void> {
+async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return
   const handle = await open(folder)
   await handle.sync().finally(() => handle.close())
 }
 
 /** Files in `folder`, made where there is none: written beside, on the disk before they get their name. */
-export async function folderFiles(folder: string): Promise<ListedFiles> {
+export async function createFolderFileStore(folder: string): Promise<ListableFileStore> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   return {
     async put(key, bytes) {
       const file = join(folder, key)
       try {
-        const handle = await open(file + unfinished, 'wx', 0o600)
+        const handle = await open(file + partialSuffix, 'wx', 0o600)
         await handle
           .writeFile(bytes)
           .then(() => handle.sync())
           .finally(() => handle.close())
-        await rename(file + unfinished, file)
-        await sync(folder)
+        await rename(file + partialSuffix, file)
+        await syncFolder(folder)
       } catch (error) {
-        await rm(file + unfinished, { force: true }).catch(() => {})
-        throw error instanceof Error ? fileProblem(error) : error
+        await rm(file + partialSuffix, { force: true }).catch(() => {})
+        throw error instanceof Error ? toFileStoreError(error) : error
       }
     },
     async get(key, range) {
-      const handle = await open(join(folder, key)).catch(absent)
+      const handle = await open(join(folder, key)).catch(ignoreMissingFile)
       if (!handle) return undefined
       const chunks = handle.createReadStream({ start: range?.first, end: range?.last })[Symbol.asyncIterator]()
       return new ReadableStream<Uint8Array>({
@@ -62,10 +63,10 @@ export async function folderFiles(folder: string): Promise<ListedFiles> {
       })
     },
     async delete(key) {
-      await rm(join(folder, key), { force: true }).catch(absent)
+      await rm(join(folder, key), { force: true }).catch(ignoreMissingFile)
     },
     async findFault() {
-      const probe = join(folder, newId() + unfinished)
+      const probe = join(folder, newId() + partialSuffix)
       try {
         await writeFile(probe, '', { flag: 'wx', mode: 0o600 })
         await rm(probe)
@@ -80,7 +81,7 @@ export async function folderFiles(folder: string): Promise<ListedFiles> {
     },
     async *list() {
       for (const key of await readdir(folder)) {
-        const file = ours(key) && (await stat(join(folder, key)).catch(absent))
+        const file = isReportFile(key) && (await stat(join(folder, key)).catch(ignoreMissingFile))
         if (file) yield { key, modified: file.mtime }
       }
     },

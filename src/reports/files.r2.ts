@@ -1,16 +1,16 @@
-import { FileStoreProblem, type Files, putInParts } from './files.ts'
+import { type FileStore, FileStoreProblem, putInParts } from './files.ts'
 
-type Part = { partNumber: number; etag: string }
-type Upload = {
-  uploadPart(number: number, bytes: Uint8Array): Promise<Part>
-  complete(parts: Part[]): Promise<unknown>
+type R2Part = { partNumber: number; etag: string }
+type R2Upload = {
+  uploadPart(number: number, bytes: Uint8Array): Promise<R2Part>
+  complete(parts: R2Part[]): Promise<unknown>
   abort(): Promise<void>
 }
 
 /** What is used of a binding to R2 (developers.cloudflare.com/r2/api/workers/workers-api-reference). */
-export type Bucket = {
+export type R2Bucket = {
   put(key: string, bytes: Uint8Array): Promise<unknown>
-  createMultipartUpload(key: string): Promise<Upload>
+  createMultipartUpload(key: string): Promise<R2Upload>
   get(
     key: string,
     options: { range?: { offset: number; length: number } },
@@ -19,24 +19,24 @@ export type Bucket = {
 }
 
 /** @throws {FileStoreProblem} in place of what R2 says */
-const ofStore = <T>(work: Promise<T>): Promise<T> =>
+const toFileStoreProblem = <T>(work: Promise<T>): Promise<T> =>
   work.catch((cause: unknown) => {
     throw new FileStoreProblem('unavailable', cause)
   })
 
 /** Files in a bucket of R2, which takes no stream of unknown length. */
-export const r2Files = (bucket: Bucket): Files => ({
+export const createR2FileStore = (bucket: R2Bucket): FileStore => ({
   put: (key, bytes) =>
-    putInParts<Part>(bytes, {
+    putInParts<R2Part>(bytes, {
       async whole(all) {
-        await ofStore(bucket.put(key, all))
+        await toFileStoreProblem(bucket.put(key, all))
       },
       async begin() {
-        const upload = await ofStore(bucket.createMultipartUpload(key))
+        const upload = await toFileStoreProblem(bucket.createMultipartUpload(key))
         return {
-          part: (number, part) => ofStore(upload.uploadPart(number, part)),
+          part: (number, part) => toFileStoreProblem(upload.uploadPart(number, part)),
           async complete(parts) {
-            await ofStore(upload.complete(parts))
+            await toFileStoreProblem(upload.complete(parts))
           },
           abort: () => upload.abort(),
         }
@@ -44,8 +44,8 @@ export const r2Files = (bucket: Bucket): Files => ({
     }),
   async get(key, range) {
     const part = range ? { range: { offset: range.first, length: range.last - range.first + 1 } } : {}
-    const found = await ofStore(bucket.get(key, part))
+    const found = await toFileStoreProblem(bucket.get(key, part))
     return found?.body
   },
-  delete: (key) => ofStore(bucket.delete(key)),
+  delete: (key) => toFileStoreProblem(bucket.delete(key)),
 })

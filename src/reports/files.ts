@@ -1,18 +1,18 @@
 import { Problem } from '../http/problem.ts'
-import type { Range } from '../http/range.ts'
+import type { ByteRange } from '../http/range.ts'
 
 /** Where the bytes of reports are kept. A key is a report's id, and is written once. */
-export type Files = {
+export type FileStore = {
   /** Keeps what `bytes` gives, whole or, where it throws, not at all. */
   put(key: string, bytes: AsyncIterable<Uint8Array>): Promise<void>
   /** Undefined where nothing is kept under the key. */
-  get(key: string, range?: Range): Promise<ReadableStream<Uint8Array> | undefined>
+  get(key: string, range?: ByteRange): Promise<ReadableStream<Uint8Array> | undefined>
   /** Does nothing where nothing is kept under the key. */
   delete(key: string): Promise<void>
 }
 
 /** And that can be looked through: all that was kept, and what was left half-written, by whatever key deletes it. */
-export type ListedFiles = Files & {
+export type ListableFileStore = FileStore & {
   list(): AsyncIterable<{ key: string; modified: Date }>
   /** Resolves to a sentence that says why files cannot be kept just now, or soon; undefined where they can. */
   findFault(): Promise<string | undefined>
@@ -32,13 +32,13 @@ export class FileStoreProblem extends Problem {
   }
 }
 
-/** The same files; `failed` is called each time that they cannot be kept, read or deleted. */
-export function watchFiles<Store extends Files>(files: Store, failed: () => void): Store {
+/** The same files; `onFailure` is called each time that they cannot be kept, read or deleted. */
+export function withFailureListener<Store extends FileStore>(files: Store, onFailure: () => void): Store {
   const watch = async <T>(work: Promise<T>): Promise<T> => {
     try {
       return await work
     } catch (error) {
-      if (error instanceof FileStoreProblem) failed()
+      if (error instanceof FileStoreProblem) onFailure()
       throw error
     }
   }
@@ -51,10 +51,10 @@ export function watchFiles<Store extends Files>(files: Store, failed: () => void
 }
 
 /** What R2 and S3 take of a file at once: never less, but for the last part (S3's limit, 5 MiB), and R2 never more. */
-const partSize = 5 * 1024 * 1024
+const partSizeBytes = 5 * 1024 * 1024
 
 /** How a store takes a file whose length is not known ahead: `whole`, or part by part. */
-type Store<Part> = {
+type MultipartStore<Part> = {
   whole(bytes: Uint8Array<ArrayBuffer>): Promise<void>
   begin(): Promise<{
     /** `number` counts from 1. */
@@ -65,20 +65,20 @@ type Store<Part> = {
 }
 
 /** Gives a store its bytes, one part at a time in memory. What fits into one goes at once, and needs no second request. */
-export async function putInParts<Part>(bytes: AsyncIterable<Uint8Array>, store: Store<Part>): Promise<void> {
-  const buffer = new Uint8Array(partSize)
+export async function putInParts<Part>(bytes: AsyncIterable<Uint8Array>, store: MultipartStore<Part>): Promise<void> {
+  const buffer = new Uint8Array(partSizeBytes)
   const parts: Part[] = []
   let filled = 0
-  let upload: Awaited<ReturnType<Store<Part>['begin']>> | undefined
+  let upload: Awaited<ReturnType<MultipartStore<Part>['begin']>> | undefined
   try {
     for await (const chunk of bytes)
       for (let at = 0; at < chunk.length; ) {
-        if (filled === partSize) {
+        if (filled === partSizeBytes) {
           upload ??= await store.begin()
           parts.push(await upload.part(parts.length + 1, buffer))
           filled = 0
         }
-        const next = chunk.subarray(at, at + partSize - filled)
+        const next = chunk.subarray(at, at + partSizeBytes - filled)
         buffer.set(next, filled)
         filled += next.length
         at += next.length

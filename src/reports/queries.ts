@@ -1,134 +1,162 @@
 import { and, count, eq, sql } from 'drizzle-orm'
-import type { Caller } from '../access/can.ts'
-import { countUse, dailyLimit, isCountedUse, refusalOfUse } from '../access/daily-limits.ts'
-import { needPatient } from '../access/patient.ts'
-import type { Reach } from '../access/permissions.ts'
-import { live, permitted, visible } from '../access/scope.ts'
+import type { RequestContext } from '../access/can.ts'
+import { countDailyUseCte, dailyUseWasCounted, findDailyLimitProblem, getDailyLimit } from '../access/daily-limits.ts'
+import { assertPatientAccess } from '../access/patient.ts'
+import type { RowScope } from '../access/permissions.ts'
+import { canSeePatient, inScope, notDeleted } from '../access/scope.ts'
 import { appointments } from '../appointments/schema.ts'
-import { removing } from '../audit/change.ts'
-import { signed, trail } from '../audit/record.ts'
+import { auditedDelete } from '../audit/change.ts'
+import { auditEntryCte, auditParams } from '../audit/record.ts'
 import type { Config } from '../config.ts'
-import type { Db } from '../db/client.ts'
-import { pages, preparedPage } from '../db/pages.ts'
-import { prepared } from '../db/prepared.ts'
-import { matching, namesOf, rowOf } from '../db/write.ts'
-import { preparedJson } from '../db/written.ts'
-import { invalid, Problem } from '../http/problem.ts'
+import type { DatabaseOrTransaction } from '../db/client.ts'
+import { defineKeysetList, preparedPageQuery } from '../db/pages.ts'
+import { preparedStatement } from '../db/prepared.ts'
+import { columnListSql, ifMatchSql, toRowJson } from '../db/write.ts'
+import { preparedJsonQuery } from '../db/written.ts'
+import { invalidFieldProblem, Problem } from '../http/problem.ts'
 import { patients } from '../patients/schema.ts'
-import { reports, shownReport } from './schema.ts'
+import { reportColumns, reports } from './schema.ts'
 
 const { placeholder } = sql
-type Scope = { reach: Reach }
+type ReportVariant = { scope: RowScope }
 
 /** The reports of patients that the caller sees. */
-const seen = ({ reach }: Scope) => and(live(patients), visible(reach))
-const ofPatient = eq(patients.id, reports.patientId)
+const reportIsVisible = ({ scope }: ReportVariant) => and(notDeleted(patients), canSeePatient(scope))
+const patientOfReport = eq(patients.id, reports.patientId)
 /** A report never changes: it is its own version. */
-const etag = sql<string>`${reports.id}::text`
+const reportEtag = sql<string>`${reports.id}::text`
 
-const oneReport = prepared((db: Db, scope: Scope) =>
-  preparedJson(
+const reportStatement = preparedStatement((db: DatabaseOrTransaction, variant: ReportVariant) =>
+  preparedJsonQuery(
     db,
     'report',
     {
-      shown: shownReport,
-      kept: { ...shownReport, etag, permitted: sql<boolean>`${permitted(scope.reach) ?? sql`true`}` },
+      jsonColumns: reportColumns,
+      serverColumns: {
+        ...reportColumns,
+        etag: reportEtag,
+        inScope: sql<boolean>`${inScope(variant.scope) ?? sql`true`}`,
+      },
     },
     (fields) =>
       db
         .select(fields)
         .from(reports)
-        .innerJoin(patients, ofPatient)
-        .where(and(eq(reports.id, placeholder('id')), seen(scope))),
+        .innerJoin(patients, patientOfReport)
+        .where(and(eq(reports.id, placeholder('id')), reportIsVisible(variant))),
   ),
 )
 
 /** @throws {Problem} 404 */
-export async function getReport(db: Db, caller: Caller, id: string) {
-  const [row] = await oneReport(db, { reach: caller.reach }).execute({ me: caller.id, id })
+export async function getReport(db: DatabaseOrTransaction, context: RequestContext, id: string) {
+  const [row] = await reportStatement(db, { scope: context.scope }).execute({ currentUserId: context.userId, id })
   if (!row) throw new Problem('not-found')
   return row
 }
 
-const reportPages = pages({
+const reportList = defineKeysetList({
   orders: { createdAt: { key: reports.createdAt, type: 'timestamptz', id: reports.id } },
-  where: (scope: Scope) => and(eq(reports.patientId, placeholder('patientId')), seen(scope)),
-  page: (db, parts) =>
-    preparedPage(db, 'reports', parts, { shown: shownReport, kept: { id: reports.id } }, (fields) =>
-      db.select(fields).from(reports).innerJoin(patients, ofPatient),
+  where: (variant: ReportVariant) => and(eq(reports.patientId, placeholder('patientId')), reportIsVisible(variant)),
+  preparePage: (db, parts) =>
+    preparedPageQuery(
+      db,
+      'reports',
+      parts,
+      { jsonColumns: reportColumns, serverColumns: { id: reports.id } },
+      (fields) => db.select(fields).from(reports).innerJoin(patients, patientOfReport),
     ),
-  count: (db, where) =>
-    db.select({ count: count() }).from(reports).innerJoin(patients, ofPatient).where(where).prepare('reports_count'),
+  prepareCount: (db, where) =>
+    db
+      .select({ count: count() })
+      .from(reports)
+      .innerJoin(patients, patientOfReport)
+      .where(where)
+      .prepare('reports_count'),
 })
 
 /** The reports of a patient that the caller sees. */
-export const listReports = (db: Db, caller: Caller, patientId: string) =>
-  reportPages(db, { reach: caller.reach }, { me: caller.id, patientId })
+export const listReports = (db: DatabaseOrTransaction, context: RequestContext, patientId: string) =>
+  reportList(db, { scope: context.scope }, { currentUserId: context.userId, patientId })
 
-const { patientId, appointmentId, title, kind, filename, contentType, size } = shownReport
-const told = { patientId, appointmentId, title, kind, filename, contentType, size }
+const { patientId, appointmentId, title, kind, filename, contentType, size } = reportColumns
+const auditedReportColumns = { patientId, appointmentId, title, kind, filename, contentType, size }
 
-const inserting = prepared((db: Db, { reach, counted }: Scope & { counted: boolean }) => {
-  const columns = namesOf(reports, (column) => !column.hasDefault)
-  const candidate = db
-    .$with('candidate', {})
-    .as(sql`select made.* from json_populate_record(null::${reports}, ${placeholder('row')}::json) as made
-      where exists (select from ${patients} where ${patients.id} = made.patient_id and ${seen({ reach }) ?? sql`true`})
+const insertReportStatement = preparedStatement(
+  (db: DatabaseOrTransaction, { scope, counted }: ReportVariant & { counted: boolean }) => {
+    const columns = columnListSql(reports, (column) => !column.hasDefault)
+    const candidate = db
+      .$with('candidate', {})
+      .as(sql`select made.* from json_populate_record(null::${reports}, ${placeholder('row')}::json) as made
+      where exists (select from ${patients} where ${patients.id} = made.patient_id and ${reportIsVisible({ scope }) ?? sql`true`})
         and (made.appointment_id is null or exists (select from ${appointments}
           where ${appointments.id} = made.appointment_id and ${appointments.patientId} = made.patient_id))`)
-  const counting = counted ? [countUse(db, { candidate: sql`candidate`, bytes: sql`candidate.size` })] : []
-  const made = db.$with('reports', {}).as(sql`insert into ${reports} (${columns})
-    select ${columns} from candidate ${counted ? sql`where ${isCountedUse}` : undefined} returning *`)
-  const recording = trail(db, {
-    resource: 'report',
-    fields: told,
-    changes: 'created',
-    rows: sql`${reports}`,
-    resourceId: reports.id,
-    patientId: reports.patientId,
-  })
-  return preparedJson(db, 'report_insert', { shown: shownReport, kept: { id: reports.id, etag } }, (fields) =>
-    db
-      .with(candidate, ...counting, made, recording)
-      .select(fields)
-      .from(reports),
-  )
-})
+    const counting = counted ? [countDailyUseCte(db, { candidate: sql`candidate`, bytes: sql`candidate.size` })] : []
+    const newReport = db.$with('reports', {}).as(sql`insert into ${reports} (${columns})
+    select ${columns} from candidate ${counted ? sql`where ${dailyUseWasCounted}` : undefined} returning *`)
+    const auditEntry = auditEntryCte(db, {
+      resource: 'report',
+      auditedColumns: auditedReportColumns,
+      change: 'created',
+      from: sql`${reports}`,
+      resourceId: reports.id,
+      patientId: reports.patientId,
+    })
+    return preparedJsonQuery(
+      db,
+      'report_insert',
+      { jsonColumns: reportColumns, serverColumns: { id: reports.id, etag: reportEtag } },
+      (fields) =>
+        db
+          .with(candidate, ...counting, newReport, auditEntry)
+          .select(fields)
+          .from(reports),
+    )
+  },
+)
 
-type Values = Omit<typeof reports.$inferInsert, 'uploadedBy' | 'createdAt'>
+type NewReportValues = Omit<typeof reports.$inferInsert, 'uploadedBy' | 'createdAt'>
 
 /**
  * @throws {Problem} 404 where the patient is not seen, 429 where the caller has uploaded as much as they may in a day, 400
  * on an appointment that is not the patient's
  */
-export async function createReport(db: Db, config: Config, caller: Caller, values: Values) {
-  const row = rowOf(reports, { ...values, uploadedBy: caller.id })
-  const limit = dailyLimit(config, caller.role, 'uploads')
-  const shape = { reach: caller.reach, counted: limit !== undefined }
-  const [report] = await inserting(db, shape).execute({ ...signed(caller, 201), ...limit, row })
+export async function createReport(
+  db: DatabaseOrTransaction,
+  config: Config,
+  context: RequestContext,
+  values: NewReportValues,
+) {
+  const row = toRowJson(reports, { ...values, uploadedBy: context.userId })
+  const limit = getDailyLimit(config, context.role, 'uploads')
+  const variant = { scope: context.scope, counted: limit !== undefined }
+  const [report] = await insertReportStatement(db, variant).execute({ ...auditParams(context, 201), ...limit, row })
   if (report) return report
-  await needPatient(db, caller, values.patientId)
-  const refusal = limit && (await refusalOfUse(db, config, caller.id, limit, values.size))
-  throw refusal ?? invalid('appointmentId', 'is not an appointment of this patient', 'unknown')
+  await assertPatientAccess(db, context, values.patientId)
+  const refusal = limit && (await findDailyLimitProblem(db, config, context.userId, limit, values.size))
+  throw refusal ?? invalidFieldProblem('appointmentId', 'is not an appointment of this patient', 'unknown')
 }
 
 /** The refusal of any file, before it arrives, where the caller has uploaded as much as they may in a day. */
-export async function refusalOfUpload(db: Db, config: Config, caller: Caller): Promise<Problem | undefined> {
-  const limit = dailyLimit(config, caller.role, 'uploads')
-  return limit && refusalOfUse(db, config, caller.id, limit, 1)
+export async function findUploadLimitProblem(
+  db: DatabaseOrTransaction,
+  config: Config,
+  context: RequestContext,
+): Promise<Problem | undefined> {
+  const limit = getDailyLimit(config, context.role, 'uploads')
+  return limit && findDailyLimitProblem(db, config, context.userId, limit, 1)
 }
 
-const remove = removing(reports, {
+const deleteReportRow = auditedDelete(reports, {
   resource: 'report',
-  fields: told,
-  from: sql`${reports} join ${patients} on ${ofPatient}`,
-  deletable: ({ reach }: Scope) =>
-    and(eq(reports.id, placeholder('id')), seen({ reach }), permitted(reach), matching(etag)),
+  auditedColumns: auditedReportColumns,
+  from: sql`${reports} join ${patients} on ${patientOfReport}`,
+  deletableRows: ({ scope }: ReportVariant) =>
+    and(eq(reports.id, placeholder('id')), reportIsVisible({ scope }), inScope(scope), ifMatchSql(reportEtag)),
 })
 
 /** Deletes what is known of the file, and with that all that leads to it. @throws {Problem} 404, 403, 412 */
-export async function deleteReport(db: Db, caller: Caller, id: string): Promise<void> {
-  if (await remove(db, caller, { reach: caller.reach }, id)) return
-  const report = await getReport(db, caller, id)
-  throw new Problem(report.permitted ? 'precondition-failed' : 'forbidden')
+export async function deleteReport(db: DatabaseOrTransaction, context: RequestContext, id: string): Promise<void> {
+  if (await deleteReportRow(db, context, { scope: context.scope }, id)) return
+  const report = await getReport(db, context, id)
+  throw new Problem(report.inScope ? 'precondition-failed' : 'forbidden')
 }

@@ -3,25 +3,25 @@ import { check, index, integer, pgEnum, pgTable, text, uuid } from 'drizzle-orm/
 import * as z from 'zod'
 import { appointments } from '../appointments/schema.ts'
 import { users } from '../auth/schema.ts'
-import { id, instant } from '../db/columns.ts'
-import { shapeOf } from '../db/shape.ts'
-import { id as idField, text as line, optional } from '../http/fields.ts'
+import { idColumn, timestampColumn } from '../db/columns.ts'
+import { createResponseSchema } from '../db/shape.ts'
+import { idField, optionalField, textField } from '../http/fields.ts'
 import { patients } from '../patients/schema.ts'
 
-const kinds = ['lab', 'imaging', 'discharge', 'prescription', 'other'] as const
-export const kind = pgEnum('report_kind', kinds)
+const reportKinds = ['lab', 'imaging', 'discharge', 'prescription', 'other'] as const
+export const reportKindEnum = pgEnum('report_kind', reportKinds)
 
 /** What is known of a file. Its bytes are where `Files` keeps them, under the report's id. */
 export const reports = pgTable(
   'reports',
   {
-    id: id(),
+    id: idColumn(),
     patientId: uuid('patient_id')
       .notNull()
       .references(() => patients.id),
     appointmentId: uuid('appointment_id').references(() => appointments.id),
     title: text('title').notNull(),
-    kind: kind('kind').notNull(),
+    kind: reportKindEnum('kind').notNull(),
     filename: text('filename').notNull(),
     contentType: text('content_type').notNull(),
     size: integer('size').notNull(),
@@ -29,7 +29,7 @@ export const reports = pgTable(
     uploadedBy: uuid('uploaded_by')
       .notNull()
       .references(() => users.id),
-    createdAt: instant('created_at').notNull().defaultNow(),
+    createdAt: timestampColumn('created_at').notNull().defaultNow(),
   },
   (table) => [
     check('reports_size', sql`size > 0`),
@@ -38,7 +38,7 @@ export const reports = pgTable(
 )
 
 /** What the API shows of a report. */
-export const shownReport = {
+export const reportColumns = {
   id: reports.id,
   patientId: reports.patientId,
   appointmentId: reports.appointmentId,
@@ -52,18 +52,20 @@ export const shownReport = {
   createdAt: reports.createdAt,
 }
 
-export const Report = shapeOf('Report', shownReport)
+export const ReportResponse = createResponseSchema('Report', reportColumns)
 
 /** What stands for `"`, CR and LF in a form's file name (WHATWG HTML, "multipart form data"). */
-const escaped: Record<string, string> = { '%22': '"', '%0D': '\r', '%0A': '\n' }
+const escapedCharacters: Record<string, string> = { '%22': '"', '%0D': '\r', '%0A': '\n' }
 /** Overrides and embeddings of the direction of text, which let a name read as another, beside what is no text at all. */
-const unwanted = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu
+const unwantedCharacters = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu
 
 /** A file's name: the last part of the path that the client claims, in NFC, without controls, 1 to 255 bytes of UTF-8. */
-const filename = z
+const filenameField = z
   .string({ error: 'must be a file' })
   .transform((claimed) => {
-    const name = claimed.replace(/%22|%0[DA]/gi, (code) => escaped[code.toUpperCase()] ?? code).replace(unwanted, '')
+    const name = claimed
+      .replace(/%22|%0[DA]/gi, (code) => escapedCharacters[code.toUpperCase()] ?? code)
+      .replace(unwantedCharacters, '')
     return (name.split(/[\\/]/).at(-1) ?? '').normalize('NFC').trim()
   })
   .refine((name) => !['', '.', '..'].includes(name), 'must be a file with a name')
@@ -73,9 +75,9 @@ const filename = z
 /** A form's fields, with the file's name in place of the file. */
 export const NewReport = z
   .strictObject({
-    file: filename,
-    title: line(200),
-    kind: z.enum(kinds),
-    appointmentId: optional(idField).default(null),
+    file: filenameField,
+    title: textField(200),
+    kind: z.enum(reportKinds),
+    appointmentId: optionalField(idField).default(null),
   })
   .meta({ id: 'NewReport' })

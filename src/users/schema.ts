@@ -1,17 +1,17 @@
 import * as z from 'zod'
 import { roles } from '../access/permissions.ts'
-import { email, password, text } from '../http/fields.ts'
-import { plainQuery } from '../http/page.ts'
+import { emailField, passwordField, textField } from '../http/fields.ts'
+import { newestFirstQuery } from '../http/page.ts'
 
-const fields = { name: text(200), email, role: z.enum(roles) }
+const userFields = { name: textField(200), email: emailField, role: z.enum(roles) }
 
-export const NewUser = z.strictObject({ ...fields, password }).meta({ id: 'NewUser' })
+export const NewUser = z.strictObject({ ...userFields, password: passwordField }).meta({ id: 'NewUser' })
 export const UserPatch = z
-  .strictObject({ ...fields, active: z.boolean() })
+  .strictObject({ ...userFields, active: z.boolean() })
   .partial()
   .meta({ id: 'UserPatch' })
-export const UserQuery = plainQuery({
-  q: text(200).optional(),
+export const UserQuery = newestFirstQuery({
+  q: textField(200).optional(),
   role: z.enum(roles).optional(),
   active: z.enum(['true', 'false']).optional(),
 })

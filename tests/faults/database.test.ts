@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { migrate } from '../../src/db/migrate.ts'
+import { migrateDatabase } from '../../src/db/migrate.ts'
 import { password } from '../support/api.ts'
 import { Load } from '../support/load.ts'
 import { Network } from '../support/network.ts'
@@ -23,7 +23,7 @@ describe.skipIf(!hasPostgres && !process.env.CI)('when the database', async () =
   beforeAll(async () => {
     server = await PostgresServer.make({ max_connections: '15' })
     await server.start()
-    await migrate(server.url)
+    await migrateDatabase(server.url)
     network = new Network(server.port)
     await network.open()
     sql = postgres(server.url, { max: 1, onnotice: () => {}, backoff: () => 0.1 })

@@ -2,20 +2,26 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { sql } from 'drizzle-orm'
 import { afterAll, describe, expect, inject, it } from 'vitest'
-import { auditLog, type Entry, lastFlush } from '../../src/audit/record.ts'
-import { audit } from '../../src/audit/schema.ts'
-import { close, connect, type Db, type Pool, poolOf } from '../../src/db/client.ts'
-import { databaseProblem } from '../../src/db/failure.ts'
+import { type AuditEntry, createAuditWriter, flushAtShutdown } from '../../src/audit/record.ts'
+import { auditLog } from '../../src/audit/schema.ts'
+import {
+  closeDatabase,
+  connectDatabase,
+  type Database,
+  type DatabaseOrTransaction,
+  getPoolStats,
+} from '../../src/db/client.ts'
+import { toDatabaseProblem } from '../../src/db/failure.ts'
 import { losesPreparedStatements } from '../../src/db/pooler.ts'
-import { clientOf } from '../../src/db/prepared.ts'
-import { jsonLog } from '../../src/http/log.ts'
+import { getDriverClient } from '../../src/db/prepared.ts'
+import { createJsonLogger } from '../../src/http/log.ts'
 import { patience } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'
 import { Network } from '../support/network.ts'
 import { until } from '../support/program.ts'
 
 const database = await copyOf(inject('template'))
-const opened: Pool[] = []
+const opened: Database[] = []
 const networks: Network[] = []
 
 /** A pool of the test's own, and the network between it and the database. */
@@ -25,14 +31,18 @@ async function pool(max: number, timeout = 1000, tellServer = true) {
   await network.open()
   networks.push(network)
   url.port = String(network.port)
-  const db = connect(url.href, { max, timeout, tellServer })
+  const db = connectDatabase(url.href, {
+    maxConnections: max,
+    statementTimeoutMs: timeout,
+    setServerTimeouts: tellServer,
+  })
   opened.push(db)
   return { db, network }
 }
 
 afterAll(async () => {
   await Promise.all(networks.map((network) => network.close()))
-  await Promise.all(opened.map((db) => close(db, 1)))
+  await Promise.all(opened.map((db) => closeDatabase(db, 1)))
   await database.stop()
 })
 
@@ -42,17 +52,17 @@ const failureOf = async (work: Promise<unknown>) => {
     () => undefined,
     (reason: unknown) => reason,
   )
-  return [databaseProblem(error)?.type, databaseProblem(error)?.details.cause]
+  return [toDatabaseProblem(error)?.type, toDatabaseProblem(error)?.details.cause]
 }
 const tooLate = ['unavailable', expect.objectContaining({ code: 'DEADLINE' })]
 
 /** A table of the test's own. */
-async function table(db: Pool) {
+async function table(db: Database) {
   const name = `t_${crypto.randomUUID().replaceAll('-', '')}`
   const itself = sql.identifier(name)
   await db.execute(sql`create table ${itself} (n int)`)
-  const rows = async (on: Pick<Pool, 'execute'> = db) => (await on.execute(sql`select n from ${itself}`)).length
-  return { name, add: (on: Pick<Pool, 'execute'>) => on.execute(sql`insert into ${itself} values (1)`), rows }
+  const rows = async (on: Pick<Database, 'execute'> = db) => (await on.execute(sql`select n from ${itself}`)).length
+  return { name, add: (on: Pick<Database, 'execute'>) => on.execute(sql`insert into ${itself} values (1)`), rows }
 }
 
 setFlagsFromString('--expose-gc')
@@ -121,7 +131,7 @@ describe('a statement', () => {
         () => false,
       )
     await until('an answer', answers, 3)
-    await until('its connections to be free', () => poolOf(db)?.inUse === 0)
+    await until('its connections to be free', () => getPoolStats(db)?.inUse === 0)
   })
 
   it('is refused while every connection is taken, and at once where too many wait', async () => {
@@ -137,8 +147,8 @@ describe('a statement', () => {
     await begun.promise
     for (const _ of ['for longer', 'than a statement may take']) {
       const waiting = Array.from({ length: 100 }, () => failureOf(db.execute(sql`select 1`)))
-      await until('a queue', () => poolOf(db)?.waiting === 100)
-      expect(poolOf(db)).toEqual({ inUse: 1, waiting: 100, max: 1 })
+      await until('a queue', () => getPoolStats(db)?.waiting === 100)
+      expect(getPoolStats(db)).toEqual({ inUse: 1, waiting: 100, max: 1 })
       expect(await failureOf(db.execute(sql`select 1`))).toEqual([
         'unavailable',
         expect.objectContaining({ code: 'POOL_FULL' }),
@@ -155,7 +165,7 @@ describe('a connection', () => {
   it('is replaced once hundreds of statements are prepared over it, and fails none of them', async () => {
     const { db } = await pool(1)
     const ask = (n: number) =>
-      clientOf(db).unsafe(`select pg_backend_pid(), $1::int + ${n}`, [0], { prepare: true }).values()
+      getDriverClient(db).unsafe(`select pg_backend_pid(), $1::int + ${n}`, [0], { prepare: true }).values()
     const pids = new Set<unknown>()
     for (let n = 0; n < 1200; n += 1) {
       const [[pid, sum] = []] = await ask(n)
@@ -189,7 +199,7 @@ describe('a transaction', () => {
         await network.close()
         return Promise.allSettled(Array.from({ length: 200 }, () => add(transaction)))
       })
-      .catch(databaseProblem)
+      .catch(toDatabaseProblem)
     expect(outcome).toMatchObject({ type: 'unavailable' })
     await network.open()
     await until('nothing to be kept', async () => (await rows().catch(() => 1)) === 0)
@@ -199,7 +209,7 @@ describe('a transaction', () => {
     const { db, network } = await pool(1)
     const { add, rows } = await table(db)
     const lost = db.execute(sql`select pg_sleep(30), ${1}::int`).catch(() => 'lost')
-    await until('a connection', () => poolOf(db)?.inUse === 1)
+    await until('a connection', () => getPoolStats(db)?.inUse === 1)
     await network.close()
     expect(await lost).toBe('lost')
     await network.open()
@@ -228,7 +238,7 @@ describe('a transaction', () => {
     })
     expect(await failureOf(work)).toEqual(tooLate)
     expect(await failureOf(Promise.reject(await ended.promise))).toEqual(tooLate)
-    await until('its connection', () => poolOf(db)?.inUse === 0)
+    await until('its connection', () => getPoolStats(db)?.inUse === 0)
     expect(await rows()).toBe(0)
   })
 
@@ -236,11 +246,11 @@ describe('a transaction', () => {
     // The server does not stop statements itself, as behind PgBouncer and Hyperdrive.
     const { db } = await pool(2, 1000, false)
     const { name, rows } = await table(db)
-    const insert = (on: Db) =>
-      clientOf(on).unsafe(`insert into "${name}" values ($1) returning *`, [1], { prepare: true }).values()
+    const insert = (on: DatabaseOrTransaction) =>
+      getDriverClient(on).unsafe(`insert into "${name}" values ($1) returning *`, [1], { prepare: true }).values()
     await insert(db)
     const [altered, migrated] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-    const operator = connect(database.url, { max: 1 })
+    const operator = connectDatabase(database.url, { maxConnections: 1 })
     opened.push(operator)
     const migration = operator.transaction(async (transaction) => {
       await transaction.execute(sql`alter table ${sql.identifier(name)} add column m int`)
@@ -261,7 +271,7 @@ describe('a transaction', () => {
     // What the statement was prepared for is gone with this.
     migrated.resolve()
     await migration
-    await until('its connection', () => poolOf(db)?.inUse === 0)
+    await until('its connection', () => getPoolStats(db)?.inUse === 0)
     // A further transaction over it is behind whatever the driver still sends.
     await Promise.all([db.transaction(rows), db.transaction(rows)])
     expect(await rows()).toBe(1)
@@ -269,12 +279,17 @@ describe('a transaction', () => {
 })
 
 describe('a statement whose preparation is lost', () => {
-  const select = (on: Db) => clientOf(on).unsafe('select $1::int', [1], { prepare: true }).values()
-  const forget = (db: Pool) => db.execute(sql`deallocate all`)
+  const select = (on: DatabaseOrTransaction) =>
+    getDriverClient(on).unsafe('select $1::int', [1], { prepare: true }).values()
+  const forget = (db: Database) => db.execute(sql`deallocate all`)
 
   it('is told of, whether the driver could prepare it again or its transaction has failed', async () => {
     let told = 0
-    const db = connect(database.url, { max: 1, timeout: patience, onStatementLost: () => (told += 1) })
+    const db = connectDatabase(database.url, {
+      maxConnections: 1,
+      statementTimeoutMs: patience,
+      onStatementLost: () => (told += 1),
+    })
     opened.push(db)
     await select(db)
     await select(db)
@@ -291,12 +306,12 @@ describe('a statement whose preparation is lost', () => {
   })
 
   it('is sent again with the same values', async () => {
-    const db = connect(database.url, { max: 1, timeout: patience })
+    const db = connectDatabase(database.url, { maxConnections: 1, statementTimeoutMs: patience })
     opened.push(db)
     const values = [true, false, 1, 't', '{"a":"b"}', '{a,b}', null]
     const types = ['boolean', 'boolean', 'int', 'text', 'json', 'text[]', 'date']
     const text = `select ${types.map((type, at) => `$${at + 1}::${type}::text`).join(', ')}`
-    const read = () => clientOf(db).unsafe(text, values, { prepare: true }).values()
+    const read = () => getDriverClient(db).unsafe(text, values, { prepare: true }).values()
     const first = await read()
     await forget(db)
     expect(await read()).toEqual(first)
@@ -305,10 +320,15 @@ describe('a statement whose preparation is lost', () => {
 
   it('is not told of where a migration has changed what it gives', async () => {
     let told = 0
-    const db = connect(database.url, { max: 1, timeout: patience, onStatementLost: () => (told += 1) })
+    const db = connectDatabase(database.url, {
+      maxConnections: 1,
+      statementTimeoutMs: patience,
+      onStatementLost: () => (told += 1),
+    })
     opened.push(db)
     const { name, add } = await table(db)
-    const read = () => clientOf(db).unsafe(`select * from "${name}" where $1`, [true], { prepare: true }).values()
+    const read = () =>
+      getDriverClient(db).unsafe(`select * from "${name}" where $1`, [true], { prepare: true }).values()
     await add(db)
     await read()
     await db.execute(sql`alter table ${sql.identifier(name)} add column m int`)
@@ -328,7 +348,7 @@ describe('whether statements lose their preparation', () => {
 })
 
 describe('the trail', () => {
-  const entry = (more: Partial<Entry> = {}): Entry => ({
+  const entry = (more: Partial<AuditEntry> = {}): AuditEntry => ({
     userId: null,
     role: null,
     ip: '192.0.2.1',
@@ -339,8 +359,8 @@ describe('the trail', () => {
     status: 200,
     ...more,
   })
-  const rowsOf = async (db: Pool, entries: Entry[]) => {
-    const rows = await db.select({ requestId: audit.requestId }).from(audit)
+  const rowsOf = async (db: Database, entries: AuditEntry[]) => {
+    const rows = await db.select({ requestId: auditLog.requestId }).from(auditLog)
     return entries.map(({ requestId }) => rows.filter((row) => row.requestId === requestId).length)
   }
 
@@ -348,14 +368,14 @@ describe('the trail', () => {
     const { db, network } = await pool(1)
     let asked = 0
     const logged: string[] = []
-    const log = jsonLog('error', (line) => logged.push(line))
-    const writer = auditLog(db, log, () => {
+    const log = createJsonLogger('error', (line) => logged.push(line))
+    const writer = createAuditWriter(db, log, () => {
       asked += 1
     })
     const entries = [entry(), entry()]
     await db.execute(sql`select 1`)
     network.mode = 'cut'
-    for (const one of entries) writer.add(one)
+    for (const one of entries) writer.enqueue(one)
     asked = 0
     expect(await writer.flush()).toBe(2)
     expect(asked).toBe(1)
@@ -368,27 +388,27 @@ describe('the trail', () => {
 
   it('is written when two hundred entries wait, whenever the next flush is', async () => {
     const { db } = await pool(1)
-    const writer = auditLog(
+    const writer = createAuditWriter(
       db,
-      jsonLog('silent', () => {}),
+      createJsonLogger('silent', () => {}),
       () => {},
     )
     const entries = Array.from({ length: 201 }, () => entry())
-    for (const one of entries) writer.add(one)
-    await until('a batch to be written', async () => writer.backlog === 1)
+    for (const one of entries) writer.enqueue(one)
+    await until('a batch to be written', async () => writer.pendingCount === 1)
     expect(await rowsOf(db, entries)).toEqual(entries.map((_, i) => (i < 200 ? 1 : 0)))
   })
 
   it('loses one entry that the database refuses, says so, and keeps the others of its batch', async () => {
     const { db } = await pool(1)
     const logged: string[] = []
-    const writer = auditLog(
+    const writer = createAuditWriter(
       db,
-      jsonLog('error', (line) => logged.push(line)),
+      createJsonLogger('error', (line) => logged.push(line)),
       () => {},
     )
     const entries = [entry(), entry(), entry({ userId: 'not an id' }), entry(), entry()]
-    for (const one of entries) writer.add(one)
+    for (const one of entries) writer.enqueue(one)
     expect(await writer.flush()).toBe(0)
     expect(await rowsOf(db, entries)).toEqual([1, 1, 0, 1, 1])
     expect(logged.map((line) => JSON.parse(line).lost)).toEqual([1])
@@ -398,10 +418,10 @@ describe('the trail', () => {
     const { db, network } = await pool(1)
     await network.close()
     const logged: string[] = []
-    const log = jsonLog('error', (line) => logged.push(line))
-    const writer = auditLog(db, log, () => {})
-    for (const one of [entry(), entry(), entry()]) writer.add(one)
-    await lastFlush(writer, log)
+    const log = createJsonLogger('error', (line) => logged.push(line))
+    const writer = createAuditWriter(db, log, () => {})
+    for (const one of [entry(), entry(), entry()]) writer.enqueue(one)
+    await flushAtShutdown(writer, log)
     expect(JSON.parse(logged.at(-1) ?? '{}')).toMatchObject({ msg: 'audit entries were lost', lost: 3 })
   })
 })

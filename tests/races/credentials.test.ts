@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { afterAll, expect, inject, it } from 'vitest'
-import { audit } from '../../src/audit/schema.ts'
-import { close, connect } from '../../src/db/client.ts'
+import { auditLog } from '../../src/audit/schema.ts'
+import { closeDatabase, connectDatabase } from '../../src/db/client.ts'
 import { Api } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'
 
 const database = await copyOf(inject('template'))
-const owner = connect(database.url, { max: 1 })
+const owner = connectDatabase(database.url, { maxConnections: 1 })
 const role = `hospital_credentials_${randomUUID().replaceAll('-', '')}`
 await owner.execute(sql.raw(`create role ${role} superuser login password 'right'`))
 const url = new URL(database.url)
@@ -18,7 +18,7 @@ const api = await Api.start(url.href)
 afterAll(async () => {
   await api.stop()
   await owner.execute(sql.raw(`drop role ${role}`))
-  await close(owner)
+  await closeDatabase(owner)
   await database.stop()
 })
 
@@ -29,11 +29,14 @@ it('while the server does not let the process in, requests are a 503 and the tra
   await owner.execute(sql`select pg_terminate_backend(pid) from pg_stat_activity where usename = ${role}`)
   // The first finds its connection cut, the second gets no other.
   for (const _ of [1, 2]) expect((await person.get('/api/doctors')).status).toBe(503)
-  await api.env.audit.flush()
+  await api.env.auditWriter.flush()
 
   await owner.execute(sql.raw(`alter role ${role} login`))
   expect((await person.get('/api/doctors')).status).toBe(200)
-  await api.env.audit.flush()
-  const read = await owner.select({ action: audit.action }).from(audit).where(sql`${audit.action} = 'patient.list'`)
+  await api.env.auditWriter.flush()
+  const read = await owner
+    .select({ action: auditLog.action })
+    .from(auditLog)
+    .where(sql`${auditLog.action} = 'patient.list'`)
   expect(read).toHaveLength(1)
 })

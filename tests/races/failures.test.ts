@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import { afterAll, describe, expect, it } from 'vitest'
-import { keepInSpool, takeUpSpool } from '../../src/audit/spool.node.ts'
-import { databaseProblem, isRefusedRow, outcomes } from '../../src/db/failure.ts'
-import { migrate } from '../../src/db/migrate.ts'
+import { replaySpool, saveToSpool } from '../../src/audit/spool.node.ts'
+import { isRowRejected, outcomesBySqlState, toDatabaseProblem } from '../../src/db/failure.ts'
+import { migrateDatabase } from '../../src/db/migrate.ts'
 import { Api, patient, secret, world } from '../support/api.ts'
 import { Network } from '../support/network.ts'
 import { Program, send, until } from '../support/program.ts'
@@ -38,17 +38,17 @@ describe('what PostgreSQL fails with', () => {
     '%s is a %i, and tells nothing of what was asked',
     async (code, status) => {
       const error = await failWith(code)
-      const problem = databaseProblem(error)
+      const problem = toDatabaseProblem(error)
       expect(problem?.status).toBe(status)
       if (status === 503) expect(problem?.details.headers).toHaveProperty('Retry-After')
       expect(JSON.stringify([problem?.details.detail, problem?.details.errors])).not.toContain('planted')
-      expect(isRefusedRow(error)).toBe(/^2[23]/.test(code))
+      expect(isRowRejected(error)).toBe(/^2[23]/.test(code))
     },
   )
 
   it('is in the table by a class or a code that PostgreSQL has', () => {
     const known = classes.flatMap(([, codes]) => codes)
-    for (const row of Object.keys(outcomes))
+    for (const row of Object.keys(outcomesBySqlState))
       expect(known.some((code) => code.startsWith(row)) || row === '25P04').toBe(true)
   })
 })
@@ -94,15 +94,15 @@ describe('while the database takes no writes', async () => {
       ),
     )
     expect(reads.filter(({ status }) => status !== 200)).toEqual([])
-    expect(await process.env.audit.flush()).toBe(400)
-    expect(process.env.audit.lost).toBe(0)
+    expect(await process.env.auditWriter.flush()).toBe(400)
+    expect(process.env.auditWriter.lostCount).toBe(0)
 
-    const rows = process.env.audit.takePending()
+    const rows = process.env.auditWriter.takePending()
     await process.stop()
     await set('off')
     const after = await Api.start(url)
-    expect(await after.env.audit.write(rows)).toBe(true)
-    expect(await after.env.audit.write(rows)).toBe(true)
+    expect(await after.env.auditWriter.writeRows(rows)).toBe(true)
+    expect(await after.env.auditWriter.writeRows(rows)).toBe(true)
     const [found] = await after.db.execute<{ n: number }>(
       sql`select count(*)::int as n from audit where request_id like 'read-only-%'`,
     )
@@ -117,15 +117,15 @@ describe('while the database takes no writes', async () => {
       ...{ userId: null, role: null, ip: '', userAgent: null, requestId: 'full' },
       ...{ action: 'patient.read', resource: 'patient', status: 200 },
     }
-    for (let i = 0; i < 9_999; i += 1) process.env.audit.add(entry)
-    await process.env.audit.flush()
+    for (let i = 0; i < 9_999; i += 1) process.env.auditWriter.enqueue(entry)
+    await process.env.auditWriter.flush()
     const read = () => process.send('GET', `/api/patients/${id}`, undefined, { headers })
     expect((await read()).status).toBe(200)
     const refused = await read()
     expect([refused.status, refused.string('detail')]).toEqual([503, expect.stringContaining('audit log')])
     expect(refused.text).not.toContain(id)
-    expect(process.env.audit.lost).toBe(0)
-    process.env.audit.takePending()
+    expect(process.env.auditWriter.lostCount).toBe(0)
+    process.env.auditWriter.takePending()
     await process.stop()
     await set('off')
   })
@@ -170,17 +170,17 @@ describe('entries that a process could not write before it stopped', () => {
   it('are in a file of its owner alone, and are written once by whichever process starts next', async () => {
     const folder = join(await mkdtemp(join(tmpdir(), 'hospital-spool-')), 'spool')
     for (let i = 0; i < 3; i += 1)
-      api.env.audit.add({
+      api.env.auditWriter.enqueue({
         ...{ userId: admin.id, role: 'admin', ip: '192.0.2.1', userAgent: null, requestId: `spooled-${i}` },
         ...{ action: 'patient.list', resource: 'patient', status: 200 },
       })
-    const file = await keepInSpool(folder, api.env.audit.takePending())
+    const file = await saveToSpool(folder, api.env.auditWriter.takePending())
     expect(await readdir(folder)).toHaveLength(1)
     expect([(await stat(file)).mode & 0o777, (await stat(folder)).mode & 0o777]).toEqual([0o600, 0o700])
     const { signal } = new AbortController()
     await Promise.all([
-      takeUpSpool(folder, api.env.audit, api.env.log, signal),
-      takeUpSpool(folder, api.env.audit, api.env.log, signal),
+      replaySpool(folder, api.env.auditWriter, api.env.logger, signal),
+      replaySpool(folder, api.env.auditWriter, api.env.logger, signal),
     ])
     expect(await readdir(folder)).toEqual([])
     const [found] = await api.db.execute<{ n: number }>(
@@ -217,7 +217,7 @@ describe('a database', () => {
   })
 
   it('with a newer schema is ready, and is not migrated by older code, which says so', async () => {
-    expect((await migrate(unmigrated.href)).applied).toBeGreaterThan(0)
+    expect((await migrateDatabase(unmigrated.href)).appliedCount).toBeGreaterThan(0)
     const process = await Api.start(unmigrated.href)
     const future = (at: number) =>
       process.db.execute(sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ('x', ${at})`)

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, expect, it } from 'vitest'
-import { close, connect } from '../../src/db/client.ts'
+import { closeDatabase, connectDatabase } from '../../src/db/client.ts'
 import { Api, doctor, patient, world } from '../support/api.ts'
 import { until } from '../support/program.ts'
 
@@ -8,9 +8,9 @@ const { api, url, admin } = await world({ DATABASE_POOL_MAX: '10' })
 const other = await Api.start(url, { DATABASE_POOL_MAX: '10' })
 const either = (i: number) => (i % 2 === 0 ? api : other)
 /** Whoever holds locks, ends connections, and looks on. */
-const operator = connect(url, { max: 2 })
+const operator = connectDatabase(url, { maxConnections: 2 })
 afterAll(async () => {
-  await close(operator)
+  await closeDatabase(operator)
   await other.stop()
 })
 

@@ -1,16 +1,17 @@
 import { like, sql } from 'drizzle-orm'
 import { afterAll, describe, expect, it } from 'vitest'
-import { throttle } from '../../src/auth/schema.ts'
-import { close, connect, type Db } from '../../src/db/client.ts'
+import { rateLimitBuckets } from '../../src/auth/schema.ts'
+import { closeDatabase, connectDatabase, type DatabaseOrTransaction } from '../../src/db/client.ts'
 import { password, world } from '../support/api.ts'
 import { until } from '../support/program.ts'
 
 const { api, url, admin } = await world()
 /** Whoever ends connections, and looks on. */
-const operator = connect(url, { max: 2 })
-afterAll(() => close(operator))
+const operator = connectDatabase(url, { maxConnections: 2 })
+afterAll(() => closeDatabase(operator))
 
-const pidOf = async (db: Db) => (await db.execute<{ pid: number }>(sql`select pg_backend_pid() as pid`))[0]?.pid ?? 0
+const pidOf = async (db: DatabaseOrTransaction) =>
+  (await db.execute<{ pid: number }>(sql`select pg_backend_pid() as pid`))[0]?.pid ?? 0
 /** Ends a connection, and waits until the server knows it no more. */
 async function end(pid: number) {
   await operator.execute(sql`select pg_terminate_backend(${pid})`)
@@ -20,8 +21,9 @@ async function end(pid: number) {
   })
 }
 /** A row to be found again, and how many of them there are. */
-const write = (db: Db, key: string) => db.execute(sql`insert into throttle values (${key}, 0, now())`)
-const written = (prefix: string) => api.db.$count(throttle, like(throttle.key, `${prefix}%`))
+const write = (db: DatabaseOrTransaction, key: string) =>
+  db.execute(sql`insert into throttle values (${key}, 0, now())`)
+const written = (prefix: string) => api.db.$count(rateLimitBuckets, like(rateLimitBuckets.key, `${prefix}%`))
 /** What a pool that lost a connection comes to: it works again, perhaps not with the first statement. */
 const recovers = () =>
   until('the pool to work again', async () => {

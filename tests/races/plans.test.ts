@@ -1,7 +1,7 @@
 import postgres from 'postgres'
 import { afterAll, describe, expect, inject, it } from 'vitest'
 import { fill, idOf, password } from '../../bench/data.ts'
-import { connect } from '../../src/db/client.ts'
+import { connectDatabase } from '../../src/db/client.ts'
 import { type Answer, Api, Person } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'
 import { type Sent, statementsOf } from '../support/statements.ts'
@@ -15,7 +15,7 @@ async function filled(count: number) {
   const made = postgres(database.url, { max: 1, onnotice: () => {} })
   await fill(made, count)
   await made.end()
-  const planner = connect(database.url, { max: 1 }).$client
+  const planner = connectDatabase(database.url, { maxConnections: 1 }).$client
   return { database, planner }
 }
 

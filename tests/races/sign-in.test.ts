@@ -13,11 +13,21 @@ const nowhere = () => {
   return `2001:db8:${hosts.toString(16)}::1`
 }
 const login = (i: number, email: string, word: string, address: string) =>
-  (i % 2 === 0 ? api : other).send('POST', '/api/auth/login', { email, password: word }, { env: { address } })
+  (i % 2 === 0 ? api : other).send(
+    'POST',
+    '/api/auth/login',
+    { email, password: word },
+    { env: { clientAddress: address } },
+  )
 const many = <T>(n: number, act: (i: number) => Promise<T>) => Promise.all(Array.from({ length: n }, (_, i) => act(i)))
 const newcomer = async () => {
   const [email, address] = [`${crypto.randomUUID()}@example.org`, nowhere()]
-  await api.send('POST', '/api/auth/register', { name: 'Someone', email, password }, { env: { address } })
+  await api.send(
+    'POST',
+    '/api/auth/register',
+    { name: 'Someone', email, password },
+    { env: { clientAddress: address } },
+  )
   return { email, address }
 }
 const counts = () => api.db.execute(sql`select key, count from throttle order by key`)
@@ -67,7 +77,7 @@ it('two hundred proofs of one password at once are all taken', async () => {
       'PATCH',
       '/api/auth/me',
       { email: `${i}.${email}`, currentPassword: password },
-      { token, env: { address: i % 4 < 2 ? address : nowhere() } },
+      { token, env: { clientAddress: i % 4 < 2 ? address : nowhere() } },
     )
   const answers = await many(200, change)
   expect(answers.filter(({ status }) => status !== 200)).toEqual([])

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { BoundSocket } from 'node:net'
 import { afterAll, describe, expect, inject, it, vi } from 'vitest'
-import { activatedSocket } from '../../src/http/socket-activation.node.ts'
+import { getActivatedSocket } from '../../src/http/socket-activation.node.ts'
 import { type Answer, patience, patient } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'
 import { Load } from '../support/load.ts'
@@ -134,10 +134,10 @@ describe('a service on a socket of systemd', () => {
   })
 
   it('has one, which is its own', () => {
-    expect(activatedSocket({ LISTEN_PID: '7', LISTEN_FDS: '1' }, 7)).toBe(3)
-    expect(activatedSocket({ LISTEN_PID: '6', LISTEN_FDS: '1' }, 7)).toBe(undefined)
-    expect(activatedSocket({}, 7)).toBe(undefined)
-    expect(() => activatedSocket({ LISTEN_PID: '7', LISTEN_FDS: '2' }, 7)).toThrow('needs one ListenStream')
+    expect(getActivatedSocket({ LISTEN_PID: '7', LISTEN_FDS: '1' }, 7)).toBe(3)
+    expect(getActivatedSocket({ LISTEN_PID: '6', LISTEN_FDS: '1' }, 7)).toBe(undefined)
+    expect(getActivatedSocket({}, 7)).toBe(undefined)
+    expect(() => getActivatedSocket({ LISTEN_PID: '7', LISTEN_FDS: '2' }, 7)).toThrow('needs one ListenStream')
   })
 })
 

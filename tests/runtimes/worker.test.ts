@@ -2,11 +2,11 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { eq, inArray, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { audit } from '../../src/audit/schema.ts'
-import { nodeHasher } from '../../src/auth/passwords.node.ts'
+import { auditLog } from '../../src/audit/schema.ts'
+import { nodePasswordHasher } from '../../src/auth/passwords.node.ts'
 import { users } from '../../src/auth/schema.ts'
-import { close, connect, type Pool } from '../../src/db/client.ts'
-import { servedAt } from '../../src/db/embedded.ts'
+import { closeDatabase, connectDatabase, type Database } from '../../src/db/client.ts'
+import { readServedUrl } from '../../src/db/embedded.ts'
 import { type Answer, doctor, password, patient } from '../support/api.ts'
 import { ownFolder, Program, send, until } from '../support/program.ts'
 
@@ -16,7 +16,7 @@ const limits = { REQUESTS_PER_ADDRESS_MIN: '100000' }
 const settings = { PORT: '0', DATA_DIR: join(folder, 'data'), LOG_LEVEL: 'warn', ...limits }
 const worker = new Program('src/cli/dev-worker.ts', settings)
 let url = ''
-let db: Pool
+let db: Database
 
 const post = (path: string, body: unknown, token?: string) => send('POST', url + path, body, token)
 const get = (path: string, token: string) => send('GET', url + path, undefined, token)
@@ -28,12 +28,12 @@ let token = ''
 beforeAll(async () => {
   const ready = await worker.said(/Ready on http:\/\/127\.0\.0\.1:\d+/, 90)
   url = ready.replace('Ready on ', '')
-  db = connect((await servedAt(settings.DATA_DIR)) ?? '', { max: 1 })
+  db = connectDatabase((await readServedUrl(settings.DATA_DIR)) ?? '', { maxConnections: 1 })
   admin = await register('ada')
   token = admin.string('access')
 }, 100_000)
 
-afterAll(() => close(db))
+afterAll(() => closeDatabase(db))
 
 describe('the Worker', () => {
   it('registers, signs in, writes and reads', async () => {
@@ -59,10 +59,10 @@ describe('the Worker', () => {
       .select()
       .from(users)
       .where(eq(users.id, made.string('user.id')))
-    expect(await nodeHasher.verify(stored?.passwordHash ?? '', odd)).toBe(true)
-    expect(await nodeHasher.verify(stored?.passwordHash ?? '', `${odd}!`)).toBe(false)
+    expect(await nodePasswordHasher.verify(stored?.passwordHash ?? '', odd)).toBe(true)
+    expect(await nodePasswordHasher.verify(stored?.passwordHash ?? '', `${odd}!`)).toBe(false)
 
-    const passwordHash = await nodeHasher.hash(`${odd} of Node`)
+    const passwordHash = await nodePasswordHasher.hash(`${odd} of Node`)
     await db
       .update(users)
       .set({ passwordHash })
@@ -90,7 +90,7 @@ describe('the Worker', () => {
     const { id } = await post('/api/patients', patient(), token)
     const read = await get(`/api/patients/${id}`, token)
     const requestId = read.headers.get('X-Request-Id') ?? ''
-    const entries = () => db.select().from(audit).where(eq(audit.requestId, requestId))
+    const entries = () => db.select().from(auditLog).where(eq(auditLog.requestId, requestId))
     await until('the row of the trail', async () => (await entries()).length > 0)
     expect(await entries()).toMatchObject([{ action: 'patient.read', patientId: id, status: 200 }])
   })
@@ -105,8 +105,8 @@ describe('the Worker', () => {
     const entries = () =>
       db
         .select()
-        .from(audit)
-        .where(eq(audit.requestId, headers.get('X-Request-Id') ?? ''))
+        .from(auditLog)
+        .where(eq(auditLog.requestId, headers.get('X-Request-Id') ?? ''))
     await until('the row of the trail', async () => (await entries()).length > 0)
     expect(await entries()).toMatchObject([{ action: 'patient.list', userAgent: `${'x'.repeat(499)}\ufffd` }])
   })
@@ -126,7 +126,7 @@ describe('the Worker', () => {
 
     await db.execute(sql`alter table audit_elsewhere rename to audit`)
     expect((await read()).status).toBe(200)
-    const entries = () => db.select({ id: audit.id }).from(audit).where(inArray(audit.requestId, shown))
+    const entries = () => db.select({ id: auditLog.id }).from(auditLog).where(inArray(auditLog.requestId, shown))
     await until('every row of the trail', async () => (await entries()).length === shown.length)
   })
 
@@ -140,7 +140,7 @@ describe('the Worker', () => {
     const read = await Promise.all(made.map(({ id }) => get(`/api/patients/${id}`, token)))
     expect(read.map((answer) => answer.at('name'))).toEqual(names)
     const ids = read.map((answer) => answer.headers.get('X-Request-Id') ?? '')
-    const entries = () => db.select({ id: audit.id }).from(audit).where(inArray(audit.requestId, ids))
+    const entries = () => db.select({ id: auditLog.id }).from(auditLog).where(inArray(auditLog.requestId, ids))
     await until('every row of the trail', async () => (await entries()).length === names.length)
     expect(worker.output).not.toMatch(/Cannot perform I\/O|uncaught|Error:/i)
   })
@@ -185,7 +185,7 @@ describe('the Worker', () => {
   })
 
   it('stops in order when it is told to, with all it has started, and leaves the data to npm start', async () => {
-    await close(db)
+    await closeDatabase(db)
     worker.kill()
     expect(await worker.exit()).toBe(0)
     await expect(send('GET', `${url}/healthz`)).rejects.toThrow()

@@ -2,22 +2,22 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, inject } from 'vitest'
-import { rateLimits } from '../../src/access/rate-limits.ts'
+import { createRateLimiters } from '../../src/access/rate-limits.ts'
 import { app } from '../../src/app.ts'
-import { auditLog } from '../../src/audit/record.ts'
-import { Sessions } from '../../src/auth/authenticate.ts'
-import { withDjango } from '../../src/auth/passwords.django.ts'
-import { nodeHasher } from '../../src/auth/passwords.node.ts'
-import { limited } from '../../src/auth/passwords.ts'
-import { tokenKeys } from '../../src/auth/tokens.ts'
-import { readConfig } from '../../src/config.ts'
-import { close, connect, type Pool, poolOf } from '../../src/db/client.ts'
-import type { Env } from '../../src/env.ts'
-import { jsonLog } from '../../src/http/log.ts'
-import { packageAssets } from '../../src/openapi/assets.node.ts'
-import { nodeMetrics } from '../../src/operation/metrics.node.ts'
-import { readinessOf } from '../../src/operation/readiness.ts'
-import { folderFiles } from '../../src/reports/files.folder.ts'
+import { createAuditWriter } from '../../src/audit/record.ts'
+import { SessionCache } from '../../src/auth/authenticate.ts'
+import { withDjangoHashes } from '../../src/auth/passwords.django.ts'
+import { nodePasswordHasher } from '../../src/auth/passwords.node.ts'
+import { limitHasher } from '../../src/auth/passwords.ts'
+import { importTokenKeys } from '../../src/auth/tokens.ts'
+import { parseConfig } from '../../src/config.ts'
+import { closeDatabase, connectDatabase, type Database, getPoolStats } from '../../src/db/client.ts'
+import type { Dependencies } from '../../src/env.ts'
+import { createJsonLogger } from '../../src/http/log.ts'
+import { readPackageAsset } from '../../src/openapi/assets.node.ts'
+import { createNodeMetrics } from '../../src/operation/metrics.node.ts'
+import { createReadinessCheck } from '../../src/operation/readiness.ts'
+import { createFolderFileStore } from '../../src/reports/files.folder.ts'
 import { copyOf } from './database.ts'
 import { expectDocumented } from './documented.ts'
 
@@ -87,18 +87,18 @@ const rawBody = (body: unknown): BodyInit | undefined => {
   return body instanceof Uint8Array ? new Uint8Array(body) : undefined
 }
 
-export type Options = { token?: string | undefined; headers?: Record<string, string>; env?: Partial<Env> }
+export type Options = { token?: string | undefined; headers?: Record<string, string>; env?: Partial<Dependencies> }
 
 /** A process of the API: its own memory, its own pool, on a database that others may share. */
 export class Api {
-  readonly env: Env
+  readonly env: Dependencies
   readonly logged: string[]
   readonly #secrets = new Set([password, secret, '$argon2', '@example.', 'insert into', 'Pat Patient'])
 
   /** The folder of its files. */
   readonly folder: string
 
-  private constructor(env: Env, logged: string[], folder: string) {
+  private constructor(env: Dependencies, logged: string[], folder: string) {
     this.env = env
     this.logged = logged
     this.folder = folder
@@ -106,7 +106,7 @@ export class Api {
 
   /** Starts one on the database at `url`; `settings` are environment variables. What takes too long is tested in `faults`. */
   static async start(url: string, settings: Record<string, string> = {}): Promise<Api> {
-    const config = readConfig({
+    const config = parseConfig({
       NODE_ENV: 'test',
       JWT_SECRET: secret,
       DATABASE_URL: url,
@@ -118,44 +118,48 @@ export class Api {
       ...settings,
     })
     const logged: string[] = []
-    const log = jsonLog('debug', (line) => logged.push(line))
-    const db = connect(url, { max: config.DATABASE_POOL_MAX, timeout: config.DATABASE_TIMEOUT_MS, wait: patience })
-    const audit = auditLog(db, log, () => {})
-    const passwords = limited(withDjango(nodeHasher), 2)
+    const log = createJsonLogger('debug', (line) => logged.push(line))
+    const db = connectDatabase(url, {
+      maxConnections: config.DATABASE_POOL_MAX,
+      statementTimeoutMs: config.DATABASE_TIMEOUT_MS,
+      maxWaitMs: patience,
+    })
+    const audit = createAuditWriter(db, log, () => {})
+    const passwords = limitHasher(withDjangoHashes(nodePasswordHasher), 2)
     const folder = await mkdtemp(join(tmpdir(), 'hospital-reports-'))
-    const env: Env = {
+    const env: Dependencies = {
       config,
       db,
-      files: await folderFiles(folder),
-      log,
-      assets: packageAssets,
-      keys: await tokenKeys(config),
-      passwords,
-      sessions: new Sessions(),
-      rateLimits: rateLimits(config),
-      audit,
-      metrics: nodeMetrics({
-        auditBacklog: () => audit.backlog,
-        auditLost: () => audit.lost,
-        passwordsWaiting: () => passwords.waiting,
-        pool: () => poolOf(db),
-        ready: readinessOf(db),
+      fileStore: await createFolderFileStore(folder),
+      logger: log,
+      docsAssets: readPackageAsset,
+      tokenKeys: await importTokenKeys(config),
+      passwordHasher: passwords,
+      sessionCache: new SessionCache(),
+      rateLimiters: createRateLimiters(config),
+      auditWriter: audit,
+      metrics: createNodeMetrics({
+        auditBacklog: () => audit.pendingCount,
+        auditLost: () => audit.lostCount,
+        passwordsWaiting: () => passwords.waitingCount,
+        pool: () => getPoolStats(db),
+        ready: createReadinessCheck(db),
       }),
-      address: '192.0.2.1',
-      secure: false,
-      draining: false,
+      clientAddress: '192.0.2.1',
+      isHttps: false,
+      isDraining: false,
     }
     return new Api(env, logged, folder)
   }
 
-  get db(): Pool {
+  get db(): Database {
     return this.env.db
   }
 
   /** Stops it. Whatever was tested: nothing secret and nothing of people was written into the log. */
   async stop(): Promise<void> {
-    await this.env.audit.flush()
-    await close(this.env.db)
+    await this.env.auditWriter.flush()
+    await closeDatabase(this.env.db)
     await rm(this.folder, { recursive: true })
     const log = this.logged.join('\n')
     for (const secret of this.#secrets) if (log.includes(secret)) throw new Error(`the log tells ${secret}`)

@@ -7,8 +7,8 @@ import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
 import { unaccent } from '@electric-sql/pglite/contrib/unaccent'
 import postgres from 'postgres'
 import type { TestProject } from 'vitest/node'
-import { migrate } from '../../src/db/migrate.ts'
-import { serve } from '../../src/db/serve.ts'
+import { migrateDatabase } from '../../src/db/migrate.ts'
+import { servePglite } from '../../src/db/serve.ts'
 
 /** Where a test file gets a migrated, empty database of its own from. */
 export type Template = { kind: 'server'; url: string; name: string } | { kind: 'embedded'; dump: string }
@@ -23,7 +23,7 @@ const extensions = { btree_gist, pg_trgm, unaccent }
 const quietly = { max: 1, onnotice: () => {} }
 
 async function serveEmbedded(db: PGlite) {
-  const server = await serve(db)
+  const server = await servePglite(db)
   const stop = async () => {
     await server.stop()
     await db.close()
@@ -44,7 +44,7 @@ export default async function setUp(project: TestProject) {
     const name = `hospital_test_${process.pid}`
     const admin = postgres(url, quietly)
     await admin.unsafe(`create database ${name}`)
-    await migrate(named(url, name))
+    await migrateDatabase(named(url, name))
     project.provide('template', { kind: 'server', url, name })
     return async () => {
       await admin.unsafe(`drop database ${name} with (force)`)
@@ -54,7 +54,7 @@ export default async function setUp(project: TestProject) {
   const folder = await mkdtemp(join(tmpdir(), 'hospital-test-'))
   const made = await PGlite.create({ extensions })
   const served = await serveEmbedded(made)
-  await migrate(served.url)
+  await migrateDatabase(served.url)
   const dump = join(folder, 'dump.tar')
   await writeFile(dump, new Uint8Array(await (await made.dumpDataDir('none')).arrayBuffer()))
   await served.stop()

@@ -1,10 +1,10 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import { app } from '../../src/app.ts'
-import { documentOf } from '../../src/openapi/document.ts'
+import { buildOpenApiDocument } from '../../src/openapi/document.ts'
 
 /** What the API says of itself. */
-export const document = documentOf(app.routes)
+export const document = buildOpenApiDocument(app.routes)
 
 const ajv = new Ajv2020({ strict: false, allErrors: true })
 formats.default(ajv)

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { listens } from '../../src/setup.ts'
+import { isListening } from '../../src/setup.ts'
 import { freePort } from './port.ts'
 import { until } from './program.ts'
 
@@ -54,7 +54,7 @@ export async function nginx(make: (port: number) => string): Promise<{ url: stri
     await ended
     await rm(folder, { recursive: true })
   }
-  const ready = async () => child.exitCode !== null || (await listens(`http://127.0.0.1:${port}`))
+  const ready = async () => child.exitCode !== null || (await isListening(`http://127.0.0.1:${port}`))
   await until('nginx to listen', ready, 20, () => output)
   if (child.exitCode !== null) throw new Error(`nginx did not start:\n${output}`)
   return { url: `http://127.0.0.1:${port}`, stop }

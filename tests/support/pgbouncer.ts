@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { listens } from '../../src/setup.ts'
+import { isListening } from '../../src/setup.ts'
 import { freePort } from './port.ts'
 import { until } from './program.ts'
 
@@ -49,7 +49,7 @@ export async function pgBouncer(url: string, size: number): Promise<{ url: strin
     await ended
     await rm(folder, { recursive: true })
   }
-  const ready = async () => child.exitCode !== null || (await listens(`postgres://127.0.0.1:${port}`))
+  const ready = async () => child.exitCode !== null || (await isListening(`postgres://127.0.0.1:${port}`))
   await until('PgBouncer to listen', ready, 20, () => output)
   if (child.exitCode !== null) throw new Error(`PgBouncer did not start:\n${output}`)
   const through = new URL(url)

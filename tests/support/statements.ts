@@ -1,4 +1,4 @@
-import type { Pool } from '../../src/db/client.ts'
+import type { Database } from '../../src/db/client.ts'
 
 /** A statement as the driver sends it. */
 export type Sent = { text: string; parameters: unknown[] }
@@ -7,7 +7,7 @@ export type Sent = { text: string; parameters: unknown[] }
  * All statements that go to the database while `act` runs; with those of a transaction its beginning and its end.
  * For a pool of one connection: each has a client of its own.
  */
-export async function statementsOf<T>(db: Pool, act: () => Promise<T>): Promise<{ result: T; sent: Sent[] }> {
+export async function statementsOf<T>(db: Database, act: () => Promise<T>): Promise<{ result: T; sent: Sent[] }> {
   const sent: Sent[] = []
   const debug = (_connection: number, text: string, parameters: unknown[]) => sent.push({ text, parameters })
   Object.assign(db.$client.options, { debug })

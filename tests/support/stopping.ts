@@ -1,6 +1,6 @@
 import { inArray } from 'drizzle-orm'
-import { audit } from '../../src/audit/schema.ts'
-import { close, connect } from '../../src/db/client.ts'
+import { auditLog } from '../../src/audit/schema.ts'
+import { closeDatabase, connectDatabase } from '../../src/db/client.ts'
 import { patients } from '../../src/patients/schema.ts'
 import { type Answer, password, patient } from './api.ts'
 import { expectDocumented } from './documented.ts'
@@ -50,12 +50,12 @@ export const refuses = (url: string): Promise<boolean> =>
 
 /** What of these answers the database has not: patients that were acknowledged, and rows of the trail. */
 export async function lostOf(databaseUrl: string, answers: Answer[]): Promise<string[]> {
-  const db = connect(databaseUrl, { max: 1 })
+  const db = connectDatabase(databaseUrl, { maxConnections: 1 })
   const created = answers.filter(({ status }) => status === 201).map(({ id }) => id)
   const requests = answers.map(({ headers }) => headers.get('X-Request-Id') ?? '')
   const kept = await db.select({ id: patients.id }).from(patients).where(inArray(patients.id, created))
-  const told = await db.select({ id: audit.requestId }).from(audit).where(inArray(audit.requestId, requests))
-  await close(db)
+  const told = await db.select({ id: auditLog.requestId }).from(auditLog).where(inArray(auditLog.requestId, requests))
+  await closeDatabase(db)
   const found = new Set([...kept, ...told].map(({ id }) => id))
   return [...created, ...requests].filter((id) => !found.has(id))
 }

@@ -1,26 +1,33 @@
 import { sql } from 'drizzle-orm'
-import type { Db } from '../../db/client.ts'
+import type { DatabaseOrTransaction } from '../../db/client.ts'
 import { newId } from '../../id.ts'
-import { reasons } from './words.ts'
+import { visitReasons } from './words.ts'
 
-type Time = { patientId: string; doctorId: string; startsAt: string; endsAt: string; isOver: boolean; place: number }
+type DemoSlot = {
+  patientId: string
+  doctorId: string
+  startsAt: string
+  endsAt: string
+  isOver: boolean
+  place: number
+}
 
 /** Days before and after today that have appointments, and how often each patient sees each of their doctors in them. */
 const spanDays = 28
-const visitsEach = 3
+const visitsPerDoctor = 3
 
 /**
  * For each of these doctors who has none yet, as many times as their patients are to come: first one on each day that they
  * work, from today outwards, then a second, and so on; which of a day's is left to chance, the same each time.
  */
-const timesOf = (db: Pick<Db, 'execute'>, doctorIds: string[]) =>
-  db.execute<Time>(sql`
+const findDemoSlots = (db: Pick<DatabaseOrTransaction, 'execute'>, doctorIds: string[]) =>
+  db.execute<DemoSlot>(sql`
     with asked as (
       select * from doctors where id = any(${`{${doctorIds.join(',')}}`}::uuid[])
         and not exists (select from appointments where appointments.doctor_id = doctors.id)
     ), wanted as (
       select patient_id, doctor_id, row_number() over (partition by doctor_id order by visit, mappings.id) as place
-      from mappings join asked on asked.id = doctor_id cross join generate_series(1, ${visitsEach}::int) as visit
+      from mappings join asked on asked.id = doctor_id cross join generate_series(1, ${visitsPerDoctor}::int) as visit
     ), offered as (
       select id as doctor_id, slot, (lower(slot) at time zone time_zone)::date as day, md5(id::text || slot::text) as chance
       from asked cross join open_slots(working_hours, time_zone, current_date - ${spanDays}::int, current_date + ${spanDays}::int, 30)
@@ -37,13 +44,17 @@ const timesOf = (db: Pick<Db, 'execute'>, doctorIds: string[]) =>
  * Appointments of the last four weeks, today and the next four, as a clinic has them. Two of one patient at once are left
  * to the database to refuse.
  */
-export async function appointmentsOf(db: Pick<Db, 'execute'>, by: string, doctorIds: string[]) {
+export async function createDemoAppointments(
+  db: Pick<DatabaseOrTransaction, 'execute'>,
+  by: string,
+  doctorIds: string[],
+) {
   const now = new Date()
-  const statusOf = ({ isOver, place }: Time) => {
+  const statusOf = ({ isOver, place }: DemoSlot) => {
     if (!isOver) return 'scheduled'
     return place % 10 === 0 ? 'no_show' : place % 7 === 0 ? 'cancelled' : 'completed'
   }
-  const times = await timesOf(db, doctorIds)
+  const times = await findDemoSlots(db, doctorIds)
   return times.map((time) => {
     const { isOver: _, place, ...between } = time
     const status = statusOf(time)
@@ -51,7 +62,7 @@ export async function appointmentsOf(db: Pick<Db, 'execute'>, by: string, doctor
       ...between,
       id: newId(),
       status,
-      reason: reasons[place % reasons.length] ?? null,
+      reason: visitReasons[place % visitReasons.length] ?? null,
       notes: status === 'completed' ? 'Seen; come again if it does not get better.' : null,
       createdBy: by,
       createdAt: now,

@@ -1,11 +1,11 @@
 import { Presets, SingleBar } from 'cli-progress'
 
 /** Fewer than this are there before a bar could be read. */
-const many = 1000
+const minBarSteps = 1000
 
 /** A bar on the terminal for work of `total` steps, where it takes long enough to be looked at. */
-export function progress(total: number): { step(count: number): void; stop(): void } {
-  if (!process.stdout.isTTY || total < many) return { step: () => {}, stop: () => {} }
+export function createProgressBar(total: number): { step(count: number): void; stop(): void } {
+  if (!process.stdout.isTTY || total < minBarSteps) return { step: () => {}, stop: () => {} }
   const bar = new SingleBar(
     { format: '{bar} {value} of {total} patients, {eta_formatted} to go' },
     Presets.shades_classic,

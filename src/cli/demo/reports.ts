@@ -1,35 +1,41 @@
 import { sql } from 'drizzle-orm'
-import type { Db } from '../../db/client.ts'
+import type { DatabaseOrTransaction } from '../../db/client.ts'
 import { newId } from '../../id.ts'
-import { type Content, inspected } from '../../reports/content.ts'
-import type { Files } from '../../reports/files.ts'
+import { type InspectedFile, inspectFile } from '../../reports/content.ts'
+import type { FileStore } from '../../reports/files.ts'
 
-type Treated = { patientId: string; patient: string; doctor: string; specialization: string }
+type TreatedPatient = { patientId: string; patient: string; doctor: string; specialization: string }
 
 /** Some patients of these doctors who have no report yet, each with one who treats them; none where a demo report is there. */
-const treatedBy = (db: Pick<Db, 'execute'>, doctorIds: string[], most: number) =>
-  db.execute<Treated>(sql`
+const findTreatedPatients = (db: Pick<DatabaseOrTransaction, 'execute'>, doctorIds: string[], maxCount: number) =>
+  db.execute<TreatedPatient>(sql`
     select distinct on (patients.id) patients.id as "patientId", patients.name as patient, doctors.name as doctor, doctors.specialization
     from mappings join patients on patients.id = patient_id join doctors on doctors.id = doctor_id
     where doctor_id = any(${`{${doctorIds.join(',')}}`}::uuid[]) and patients.deleted_at is null
       and not exists (select from reports where filename = 'discharge-letter.txt')
-    order by patients.id limit ${most}`)
+    order by patients.id limit ${maxCount}`)
 
-const letter = ({ patient, doctor, specialization }: Treated) =>
+const writeDischargeLetter = ({ patient, doctor, specialization }: TreatedPatient) =>
   `Discharge letter\n\nPatient: ${patient}\nTreated by: ${doctor}, ${specialization}\n\nThe patient was discharged in good health.\n`
 
 /** Reports with their files, which are kept before their rows are made. */
-export async function reportsOf(db: Pick<Db, 'execute'>, files: Files, by: string, doctorIds: string[], most = 20) {
+export async function createDemoReports(
+  db: Pick<DatabaseOrTransaction, 'execute'>,
+  files: FileStore,
+  by: string,
+  doctorIds: string[],
+  maxCount = 20,
+) {
   const rows: ({ id: string; patientId: string } & Record<string, unknown>)[] = []
-  for (const treated of await treatedBy(db, doctorIds, most)) {
+  for (const treated of await findTreatedPatients(db, doctorIds, maxCount)) {
     const id = newId()
-    let content: Content | undefined
+    let content: InspectedFile | undefined
     const bytes = (async function* () {
-      yield new TextEncoder().encode(letter(treated))
+      yield new TextEncoder().encode(writeDischargeLetter(treated))
     })()
     await files.put(
       id,
-      inspected(bytes, (told) => {
+      inspectFile(bytes, (told) => {
         content = told
       }),
     )

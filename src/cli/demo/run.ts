@@ -1,30 +1,34 @@
 import { eq } from 'drizzle-orm'
 import { users } from '../../auth/schema.ts'
-import type { Pool } from '../../db/client.ts'
-import type { Files } from '../../reports/files.ts'
+import type { Database } from '../../db/client.ts'
+import type { FileStore } from '../../reports/files.ts'
 import { addAccount } from '../accounts.ts'
 import { CommandError } from '../failure.ts'
-import { doctorsOf, patientsOf } from './people.ts'
-import { progress } from './progress.ts'
+import { generateDoctors, generatePatients } from './people.ts'
+import { createProgressBar } from './progress.ts'
 import { findAdmin, storeDoctors, storePatients, storeVisits } from './store.ts'
 
 /** Of all demo accounts. Printed, and for trying out only. */
 export const demoPassword = 'try the hospital'
 
-const batch = 500
+const batchRowCount = 500
 /** How many of the first doctors and patients have an account. */
-const linked = { doctors: 3, patients: 2 }
+const linkedAccountCounts = { doctors: 3, patients: 2 }
 
-export type Wanted = { patients: number; doctors: number; seed: number }
-export type Account = { email: string; role: 'admin' | 'doctor' | 'patient' }
-export type Made = Record<'doctors' | 'patients' | 'mappings' | 'appointments' | 'reports', number> & {
-  accounts: Account[]
+export type DemoOptions = { patients: number; doctors: number; seed: number }
+export type DemoAccount = { email: string; role: 'admin' | 'doctor' | 'patient' }
+export type DemoSummary = Record<'doctors' | 'patients' | 'mappings' | 'appointments' | 'reports', number> & {
+  accounts: DemoAccount[]
 }
 
-const take = <T>(from: Generator<T>, count: number): T[] => Array.from({ length: count }, () => from.next().value)
+const takeFrom = <T>(from: Generator<T>, count: number): T[] => Array.from({ length: count }, () => from.next().value)
 
 /** The account of a demo person, made where there is none of this address yet. */
-async function accountOf(db: Pool, person: { name: string; email: string | null }, role: Account['role']) {
+async function ensureDemoAccount(
+  db: Database,
+  person: { name: string; email: string | null },
+  role: DemoAccount['role'],
+) {
   if (!person.email) return null
   const { name, email } = person
   const id = await addAccount(db, 'db:seed', { name, email, role, password: demoPassword })
@@ -36,46 +40,50 @@ async function accountOf(db: Pool, person: { name: string; email: string | null 
 const demoAdmin = { name: 'Demo Admin', email: 'admin@example.org' }
 
 /** The administrator in whose name the demo is made; on a database without accounts a demo one. */
-async function administrator(db: Pool, demo: Account[]): Promise<string> {
+async function findOrCreateAdmin(db: Database, demo: DemoAccount[]): Promise<string> {
   const { admin, accounts } = await findAdmin(db)
   if (!admin && accounts)
     throw new CommandError(
       'There are accounts but no administrator to add the demo people: npm run create-admin first.',
     )
-  const id = admin?.id ?? (await accountOf(db, demoAdmin, 'admin'))
+  const id = admin?.id ?? (await ensureDemoAccount(db, demoAdmin, 'admin'))
   if (!id) throw new CommandError('Someone else is filling this database just now. Run the command again.')
   if (!admin || admin.email === demoAdmin.email) demo.push({ email: demoAdmin.email, role: 'admin' })
   return id
 }
 
 /** Adds the demo people of a seed that are not there yet. Every batch is whole, so that it can be stopped and run again. */
-export async function addDemo(db: Pool, wanted: Wanted, files: Files | undefined): Promise<Made> {
-  const accounts: Account[] = []
-  const by = await administrator(db, accounts)
+export async function addDemoData(
+  db: Database,
+  wanted: DemoOptions,
+  files: FileStore | undefined,
+): Promise<DemoSummary> {
+  const accounts: DemoAccount[] = []
+  const by = await findOrCreateAdmin(db, accounts)
 
-  const doctors = take(doctorsOf(wanted.seed), wanted.doctors)
-  for (const doctor of doctors.slice(0, linked.doctors)) {
-    doctor.userId = await accountOf(db, doctor, 'doctor')
+  const doctors = takeFrom(generateDoctors(wanted.seed), wanted.doctors)
+  for (const doctor of doctors.slice(0, linkedAccountCounts.doctors)) {
+    doctor.userId = await ensureDemoAccount(db, doctor, 'doctor')
     if (doctor.userId) accounts.push({ email: doctor.email, role: 'doctor' })
   }
   const doctorIds: string[] = []
-  const made: Made = { doctors: 0, patients: 0, mappings: 0, appointments: 0, reports: 0, accounts }
-  for (let first = 0; first < doctors.length; first += batch) {
-    const stored = await storeDoctors(db, by, doctors.slice(first, first + batch))
+  const made: DemoSummary = { doctors: 0, patients: 0, mappings: 0, appointments: 0, reports: 0, accounts }
+  for (let first = 0; first < doctors.length; first += batchRowCount) {
+    const stored = await storeDoctors(db, by, doctors.slice(first, first + batchRowCount))
     made.doctors += stored.made
     doctorIds.push(...stored.ids)
   }
 
-  const people = patientsOf(wanted.seed)
-  const bar = progress(wanted.patients)
-  let unlinked = linked.patients
-  for (let done = 0; done < wanted.patients; done += batch) {
-    const patients = take(people, Math.min(batch, wanted.patients - done))
+  const people = generatePatients(wanted.seed)
+  const bar = createProgressBar(wanted.patients)
+  let unlinked = linkedAccountCounts.patients
+  for (let done = 0; done < wanted.patients; done += batchRowCount) {
+    const patients = takeFrom(people, Math.min(batchRowCount, wanted.patients - done))
     for (const patient of patients) {
       if (unlinked === 0) break
       if (!patient.email) continue
       unlinked -= 1
-      patient.userId = await accountOf(db, patient, 'patient')
+      patient.userId = await ensureDemoAccount(db, patient, 'patient')
       if (patient.userId) accounts.push({ email: patient.email, role: 'patient' })
     }
     const stored = await storePatients(db, by, patients, doctorIds)

@@ -1,46 +1,55 @@
 import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { appointments } from '../../appointments/schema.ts'
-import { audit } from '../../audit/schema.ts'
+import { auditLog } from '../../audit/schema.ts'
 import { users } from '../../auth/schema.ts'
-import type { Db, Pool } from '../../db/client.ts'
-import { columnsOf, namesOf } from '../../db/write.ts'
+import type { Database, DatabaseOrTransaction } from '../../db/client.ts'
+import { columnListSql, toDatabaseNames } from '../../db/write.ts'
 import { doctors } from '../../doctors/schema.ts'
 import { newId } from '../../id.ts'
 import { mappings } from '../../mappings/schema.ts'
 import { patients } from '../../patients/schema.ts'
-import type { Files } from '../../reports/files.ts'
+import type { FileStore } from '../../reports/files.ts'
 import { reports } from '../../reports/schema.ts'
-import { created, madeBy } from '../accounts.ts'
-import { appointmentsOf } from './appointments.ts'
+import { commandActor, createdChanges } from '../accounts.ts'
+import { createDemoAppointments } from './appointments.ts'
 import type { DemoDoctor, DemoPatient } from './people.ts'
-import { reportsOf } from './reports.ts'
+import { createDemoReports } from './reports.ts'
 
-export type Row = Record<string, unknown> & { id: string }
+export type DemoRow = Record<string, unknown> & { id: string }
 
 /** Inserts `rows` in one statement of one parameter. Returns the ids of those that were not there yet. */
-async function insertNew(db: Db, table: PgTable & { id: PgColumn }, rows: Row[]): Promise<Set<string>> {
-  const names = namesOf(table)
-  const json = JSON.stringify(rows.map((row) => columnsOf(table, row)))
+async function insertNew(
+  db: DatabaseOrTransaction,
+  table: PgTable & { id: PgColumn },
+  rows: DemoRow[],
+): Promise<Set<string>> {
+  const names = columnListSql(table)
+  const json = JSON.stringify(rows.map((row) => toDatabaseNames(table, row)))
   const inserted = await db.execute<{ id: string }>(sql`insert into ${table} (${names})
     select ${names} from json_populate_recordset(null::${table}, ${json}::json) on conflict do nothing returning id`)
   return new Set(inserted.map(({ id }) => id))
 }
 
-type Told = {
+type AuditedInsertOptions = {
   resource: 'doctor' | 'patient' | 'mapping' | 'appointment' | 'report'
   by: string
-  patientId: (row: Row) => unknown
+  patientId: (row: DemoRow) => unknown
 }
-const untold = new Set(['id', 'createdAt', 'updatedAt', 'createdBy', 'version'])
+const unauditedFields = new Set(['id', 'createdAt', 'updatedAt', 'createdBy', 'version'])
 
 /** Inserts records and their rows of the trail, as if the administrator had made each. Tells how many were new. */
-async function make(db: Db, table: PgTable & { id: PgColumn }, rows: Row[], { resource, by, patientId }: Told) {
+async function insertAudited(
+  db: DatabaseOrTransaction,
+  table: PgTable & { id: PgColumn },
+  rows: DemoRow[],
+  { resource, by, patientId }: AuditedInsertOptions,
+) {
   const made = await insertNew(db, table, rows)
-  const trail = rows
+  const auditEntries = rows
     .filter(({ id }) => made.has(id))
     .map((row) => ({
-      ...madeBy('db:seed'),
+      ...commandActor('db:seed'),
       id: newId(),
       at: new Date(),
       userId: by,
@@ -49,18 +58,26 @@ async function make(db: Db, table: PgTable & { id: PgColumn }, rows: Row[], { re
       resource,
       resourceId: row.id,
       patientId: patientId(row),
-      changes: created(Object.fromEntries(Object.entries(row).filter(([field]) => !untold.has(field)))),
+      changes: createdChanges(Object.fromEntries(Object.entries(row).filter(([field]) => !unauditedFields.has(field)))),
     }))
-  await insertNew(db, audit, trail)
+  await insertNew(db, auditLog, auditEntries)
   return made.size
 }
 
-const fresh = <T extends { createdAt: Date }>(record: T) => ({ ...record, updatedAt: record.createdAt, version: 1 })
+const withFirstVersion = <T extends { createdAt: Date }>(record: T) => ({
+  ...record,
+  updatedAt: record.createdAt,
+  version: 1,
+})
 
 /** Stores doctors that are not there yet. Tells how many were new, and which of them all are there now. */
-export const storeDoctors = (db: Pool, by: string, demo: DemoDoctor[]) =>
+export const storeDoctors = (db: Database, by: string, demo: DemoDoctor[]) =>
   db.transaction(async (tx) => {
-    const made = await make(tx, doctors, demo.map(fresh), { resource: 'doctor', by, patientId: () => null })
+    const made = await insertAudited(tx, doctors, demo.map(withFirstVersion), {
+      resource: 'doctor',
+      by,
+      patientId: () => null,
+    })
     const ids = demo.map(({ id }) => id)
     const there = await tx
       .select({ id: doctors.id })
@@ -71,7 +88,7 @@ export const storeDoctors = (db: Pool, by: string, demo: DemoDoctor[]) =>
   })
 
 /** Each patient with each of their doctors once. */
-function mappingsOf(by: string, demo: DemoPatient[], doctorIds: string[]): Row[] {
+function buildMappings(by: string, demo: DemoPatient[], doctorIds: string[]): DemoRow[] {
   const ofPatient = ({ id: patientId, createdAt, treatedBy }: DemoPatient) => {
     const chosen = new Set(treatedBy.map((place) => doctorIds[Math.floor(place * doctorIds.length)]))
     return [...chosen].map((doctorId) => ({ id: newId(), patientId, doctorId, createdBy: by, createdAt }))
@@ -80,11 +97,11 @@ function mappingsOf(by: string, demo: DemoPatient[], doctorIds: string[]): Row[]
 }
 
 /** Stores patients that are not there yet, added by the account `by`, and gives them their doctors. */
-export const storePatients = (db: Pool, by: string, demo: DemoPatient[], doctorIds: string[]) =>
+export const storePatients = (db: Database, by: string, demo: DemoPatient[], doctorIds: string[]) =>
   db.transaction(async (tx) => {
-    const rows = demo.map(({ treatedBy, ...patient }) => ({ ...fresh(patient), createdBy: by }))
-    const made = await make(tx, patients, rows, { resource: 'patient', by, patientId: ({ id }) => id })
-    const mapped = await make(tx, mappings, mappingsOf(by, demo, doctorIds), {
+    const rows = demo.map(({ treatedBy, ...patient }) => ({ ...withFirstVersion(patient), createdBy: by }))
+    const made = await insertAudited(tx, patients, rows, { resource: 'patient', by, patientId: ({ id }) => id })
+    const mapped = await insertAudited(tx, mappings, buildMappings(by, demo, doctorIds), {
       resource: 'mapping',
       by,
       patientId: ({ patientId }) => patientId,
@@ -93,18 +110,18 @@ export const storePatients = (db: Pool, by: string, demo: DemoPatient[], doctorI
   })
 
 /** Stores the demo's appointments and reports; `files` is where the files of the reports go, if anywhere. Tells how many there are. */
-export const storeVisits = (db: Pool, by: string, doctorIds: string[], files: Files | undefined) =>
+export const storeVisits = (db: Database, by: string, doctorIds: string[], files: FileStore | undefined) =>
   db.transaction(async (tx) => {
-    const ofPatient = ({ patientId }: Row) => patientId
-    const visits = await appointmentsOf(tx, by, doctorIds)
-    const booked = await make(tx, appointments, visits, { resource: 'appointment', by, patientId: ofPatient })
-    const letters = files ? await reportsOf(tx, files, by, doctorIds) : []
-    const filed = await make(tx, reports, letters, { resource: 'report', by, patientId: ofPatient })
+    const ofPatient = ({ patientId }: DemoRow) => patientId
+    const visits = await createDemoAppointments(tx, by, doctorIds)
+    const booked = await insertAudited(tx, appointments, visits, { resource: 'appointment', by, patientId: ofPatient })
+    const letters = files ? await createDemoReports(tx, files, by, doctorIds) : []
+    const filed = await insertAudited(tx, reports, letters, { resource: 'report', by, patientId: ofPatient })
     return { booked, filed }
   })
 
 /** The longest-standing administrator, in whose name the demo is made; `accounts` tells whether there is anyone. */
-export async function findAdmin(db: Db) {
+export async function findAdmin(db: DatabaseOrTransaction) {
   const [anyone] = await db.select({ id: users.id }).from(users).limit(1)
   const [admin] = await db
     .select({ id: users.id, email: users.email })

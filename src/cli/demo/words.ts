@@ -1,5 +1,5 @@
 /** What people come for. */
-export const reasons = [
+export const visitReasons = [
   'Check-up',
   'Follow-up',
   'Cough',
@@ -48,7 +48,7 @@ export const substances = [
 ]
 
 /** What people have, and the age from which they may. */
-export const conditions = [
+export const medicalConditions = [
   { name: 'Asthma, salbutamol as needed', from: 3 },
   { name: 'Atopic dermatitis', from: 0 },
   { name: 'Seasonal allergic rhinitis', from: 5 },
@@ -67,16 +67,16 @@ export const conditions = [
   { name: 'Hip replacement', from: 64 },
 ]
 
-const weekdays = ['mon', 'tue', 'wed', 'thu', 'fri']
-const spans = (days: string[], ...hours: [string, string][]) =>
+const workdays = ['mon', 'tue', 'wed', 'thu', 'fri']
+const weeklySpans = (days: string[], ...hours: [string, string][]) =>
   days.flatMap((day) => hours.map(([from, to]) => ({ day, from, to })))
 
-export const everyDay = spans([...weekdays, 'sat', 'sun'], ['08:00', '18:00'])
-export const schedules = [
-  spans(weekdays, ['09:00', '17:00']),
-  spans(weekdays, ['08:00', '12:00'], ['13:00', '16:30']),
-  spans(['mon', 'tue', 'thu'], ['10:00', '18:00']),
-  spans(['mon', 'wed', 'fri'], ['07:30', '15:30']),
-  [...spans(weekdays, ['09:00', '13:00']), ...spans(['sat'], ['09:00', '12:00'])],
-  spans(['tue', 'wed', 'thu', 'fri'], ['12:00', '20:00']),
+export const everyDaySchedule = weeklySpans([...workdays, 'sat', 'sun'], ['08:00', '18:00'])
+export const weeklySchedules = [
+  weeklySpans(workdays, ['09:00', '17:00']),
+  weeklySpans(workdays, ['08:00', '12:00'], ['13:00', '16:30']),
+  weeklySpans(['mon', 'tue', 'thu'], ['10:00', '18:00']),
+  weeklySpans(['mon', 'wed', 'fri'], ['07:30', '15:30']),
+  [...weeklySpans(workdays, ['09:00', '13:00']), ...weeklySpans(['sat'], ['09:00', '12:00'])],
+  weeklySpans(['tue', 'wed', 'thu', 'fri'], ['12:00', '20:00']),
 ]

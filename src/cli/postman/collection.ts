@@ -1,20 +1,20 @@
-import type { documentOf } from '../../openapi/document.ts'
-import { type Step, walk } from './walk.ts'
+import type { buildOpenApiDocument } from '../../openapi/document.ts'
+import { apiWalk, type WalkStep } from './walk.ts'
 
-type Document = ReturnType<typeof documentOf>
+type OpenApiDocument = ReturnType<typeof buildOpenApiDocument>
 
-const at = (value: unknown, ...keys: string[]): unknown =>
+const getPath = (value: unknown, ...keys: string[]): unknown =>
   keys.reduce<unknown>((inner, key) => (inner === Object(inner) ? Reflect.get(Object(inner), key) : undefined), value)
 const keysOf = (value: unknown) => Object.keys(Object(value))
 
 /** Which variable stands for the id in a path. */
-const idOf = (path: string): string => {
+const getIdVariable = (path: string): string => {
   const [, plural = ''] = /^\/api\/(?:auth\/)?(\w+)s\//.exec(path) ?? []
   return `{{${plural}Id}}`
 }
 
 /** A report's form as it goes over the wire, so that the collection needs no file beside it. */
-const form = [
+const reportForm = [
   ...['title', 'kind'].map(
     (name) =>
       `--part\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${name === 'kind' ? 'lab' : 'Blood count'}\r\n`,
@@ -23,16 +23,16 @@ const form = [
   '--part--\r\n',
 ].join('')
 
-function bodyOf(operation: unknown, step: Step) {
-  const content = at(operation, 'requestBody', 'content')
-  if (at(content, 'multipart/form-data'))
+function buildBody(operation: unknown, step: WalkStep) {
+  const content = getPath(operation, 'requestBody', 'content')
+  if (getPath(content, 'multipart/form-data'))
     return {
       header: [{ key: 'Content-Type', value: 'multipart/form-data; boundary=part' }],
-      body: { mode: 'raw', raw: form },
+      body: { mode: 'raw', raw: reportForm },
     }
-  const json = at(content, 'application/json')
+  const json = getPath(content, 'application/json')
   if (!json) return { header: [] }
-  const raw = JSON.stringify({ ...Object(at(json, 'example')), ...step.body }, null, 2)
+  const raw = JSON.stringify({ ...Object(getPath(json, 'example')), ...step.body }, null, 2)
   return {
     header: [{ key: 'Content-Type', value: 'application/json' }],
     body: { mode: 'raw', raw, options: { raw: { language: 'json' } } },
@@ -40,10 +40,10 @@ function bodyOf(operation: unknown, step: Step) {
 }
 
 /** What Postman checks of the answer, and what it keeps of it. */
-function script(operation: unknown, { statuses, saves = {} }: Step): string[] {
+function buildTestScript(operation: unknown, { statuses, saves = {} }: WalkStep): string[] {
   const good =
     statuses ??
-    keysOf(at(operation, 'responses'))
+    keysOf(getPath(operation, 'responses'))
       .map(Number)
       .filter((status) => status < 300 && status !== 206)
   const kept = Object.entries(saves)
@@ -54,34 +54,34 @@ function script(operation: unknown, { statuses, saves = {} }: Step): string[] {
   ]
 }
 
-function requestOf(document: Document, step: Step) {
+function buildRequest(document: OpenApiDocument, step: WalkStep) {
   for (const [path, methods] of Object.entries(document.paths))
     for (const [method, operation] of Object.entries(methods)) {
-      if (at(operation, 'operationId') !== step.id) continue
+      if (getPath(operation, 'operationId') !== step.id) continue
       const query = Object.entries(step.query ?? {}).map(([key, value]) => ({ key, value }))
-      const where = path.replace('{id}', idOf(path))
+      const where = path.replace('{id}', getIdVariable(path))
       const search = query.length > 0 ? `?${query.map(({ key, value }) => `${key}=${value}`).join('&')}` : ''
-      const open = at(operation, 'security', 'length') === 0
+      const open = getPath(operation, 'security', 'length') === 0
       return {
-        name: String(at(operation, 'summary')),
+        name: String(getPath(operation, 'summary')),
         request: {
           method: method.toUpperCase(),
-          description: String(at(operation, 'description')),
+          description: String(getPath(operation, 'description')),
           ...(open && { auth: { type: 'noauth' } }),
-          ...bodyOf(operation, step),
+          ...buildBody(operation, step),
           url: { raw: `{{baseUrl}}${where}${search}`, host: ['{{baseUrl}}'], path: where.split('/').slice(1), query },
         },
-        event: [{ listen: 'test', script: { type: 'text/javascript', exec: script(operation, step) } }],
-        tag: String(at(operation, 'tags', '0')),
+        event: [{ listen: 'test', script: { type: 'text/javascript', exec: buildTestScript(operation, step) } }],
+        tag: String(getPath(operation, 'tags', '0')),
       }
     }
   throw new Error(`the document has no operation ${step.id}`)
 }
 
 /** The walk in folders: one for each run of requests about the same thing. */
-function foldersOf(document: Document) {
+function buildFolders(document: OpenApiDocument) {
   const folders: { name: string; item: object[] }[] = []
-  for (const { tag, ...item } of walk.map((step) => requestOf(document, step))) {
+  for (const { tag, ...item } of apiWalk.map((step) => buildRequest(document, step))) {
     if (folders.at(-1)?.name !== tag) folders.push({ name: tag, item: [] })
     folders.at(-1)?.item.push(item)
   }
@@ -89,7 +89,7 @@ function foldersOf(document: Document) {
 }
 
 /** A Postman collection (format 2.1.0) that walks the whole API, made of its OpenAPI document. */
-export const collectionOf = (document: Document) => ({
+export const buildPostmanCollection = (document: OpenApiDocument) => ({
   info: {
     name: document.info.title,
     description:
@@ -112,5 +112,5 @@ export const collectionOf = (document: Document) => ({
     password: 'a long password',
     run: '',
   }).map(([key, value]) => ({ key, value })),
-  item: foldersOf(document),
+  item: buildFolders(document),
 })

@@ -1,5 +1,5 @@
 /** One request of the walk: an operation by its id, with what differs from the document's example. */
-export type Step = {
+export type WalkStep = {
   id: string
   /** Instead of the one status of success. */
   statuses?: number[]
@@ -10,15 +10,15 @@ export type Step = {
   saves?: Record<string, string>
 }
 
-const signedIn = { access: 'answer.access', refresh: 'answer.refresh' }
-const credentials = { email: '{{email}}', password: '{{password}}' }
-const pair = { patientId: '{{patientId}}', doctorId: '{{doctorId}}' }
-const dora = { email: 'dora.{{run}}@example.org' }
-const tokenOf = (variable: string) => ({ [variable]: "answer.url.split('token=')[1]" })
-const idAs = (variable: string) => ({ [variable]: 'answer.id' })
+const saveTokens = { access: 'answer.access', refresh: 'answer.refresh' }
+const walkCredentials = { email: '{{email}}', password: '{{password}}' }
+const patientAndDoctor = { patientId: '{{patientId}}', doctorId: '{{doctorId}}' }
+const doctorEmail = { email: 'dora.{{run}}@example.org' }
+const saveFeedToken = (variable: string) => ({ [variable]: "answer.url.split('token=')[1]" })
+const saveIdAs = (variable: string) => ({ [variable]: 'answer.id' })
 
 /** A walk through the whole API by an administrator: each operation at least once, in an order in which all succeed. */
-export const walk: Step[] = [
+export const apiWalk: WalkStep[] = [
   { id: 'getIndex' },
   { id: 'getHealth' },
   { id: 'getReadiness' },
@@ -31,37 +31,37 @@ export const walk: Step[] = [
   { id: 'getDocsScript' },
 
   // 409 where the walk has been gone before.
-  { id: 'register', body: credentials, statuses: [201, 409] },
-  { id: 'login', body: credentials },
-  { id: 'login', body: credentials, saves: signedIn },
-  { id: 'refresh', body: { refresh: '{{refresh}}' }, saves: signedIn },
+  { id: 'register', body: walkCredentials, statuses: [201, 409] },
+  { id: 'login', body: walkCredentials },
+  { id: 'login', body: walkCredentials, saves: saveTokens },
+  { id: 'refresh', body: { refresh: '{{refresh}}' }, saves: saveTokens },
   { id: 'getMe' },
   { id: 'updateMe' },
   { id: 'changePassword', body: { currentPassword: '{{password}}', newPassword: '{{password}}' } },
-  { id: 'login', body: credentials },
+  { id: 'login', body: walkCredentials },
   { id: 'listSessions', saves: { sessionId: 'answer.results.find(({ current }) => !current).id' } },
   { id: 'endSession' },
 
-  { id: 'createUser', body: { email: 'user.{{run}}@example.org' }, saves: idAs('userId') },
+  { id: 'createUser', body: { email: 'user.{{run}}@example.org' }, saves: saveIdAs('userId') },
   { id: 'listUsers' },
   { id: 'getUser' },
   { id: 'updateUser' },
   { id: 'createResetToken', saves: { resetToken: 'answer.token' } },
   { id: 'resetPassword', body: { token: '{{resetToken}}' } },
 
-  { id: 'createPatient', saves: idAs('patientId') },
+  { id: 'createPatient', saves: saveIdAs('patientId') },
   { id: 'listPatients', query: { q: 'zoe', count: 'true' } },
   { id: 'getPatient' },
   { id: 'replacePatient' },
   { id: 'updatePatient' },
 
-  { id: 'createDoctor', body: dora, saves: idAs('doctorId') },
+  { id: 'createDoctor', body: doctorEmail, saves: saveIdAs('doctorId') },
   { id: 'listDoctors', query: { sort: 'name' } },
   { id: 'getDoctor' },
-  { id: 'replaceDoctor', body: dora },
+  { id: 'replaceDoctor', body: doctorEmail },
   { id: 'updateDoctor' },
 
-  { id: 'createMapping', body: pair, saves: idAs('mappingId') },
+  { id: 'createMapping', body: patientAndDoctor, saves: saveIdAs('mappingId') },
   { id: 'listMappings' },
   { id: 'getMapping' },
   { id: 'listDoctorsOfPatient' },
@@ -74,24 +74,24 @@ export const walk: Step[] = [
   },
   {
     id: 'bookAppointment',
-    body: { ...pair, startsAt: '{{startsAt}}', endsAt: '{{endsAt}}' },
-    saves: idAs('appointmentId'),
+    body: { ...patientAndDoctor, startsAt: '{{startsAt}}', endsAt: '{{endsAt}}' },
+    saves: saveIdAs('appointmentId'),
   },
   { id: 'listAppointments', query: { patientId: '{{patientId}}' } },
   { id: 'getAppointment' },
   { id: 'updateAppointment' },
 
-  { id: 'uploadReport', saves: idAs('reportId') },
+  { id: 'uploadReport', saves: saveIdAs('reportId') },
   { id: 'listReports' },
   { id: 'getReport' },
   { id: 'downloadReport' },
   { id: 'deleteReport' },
 
-  { id: 'createDoctorFeed', saves: tokenOf('doctorToken') },
+  { id: 'createDoctorFeed', saves: saveFeedToken('doctorToken') },
   { id: 'getDoctorFeed' },
   { id: 'readDoctorCalendar', query: { token: '{{doctorToken}}' } },
   { id: 'deleteDoctorFeed' },
-  { id: 'createPatientFeed', saves: tokenOf('patientToken') },
+  { id: 'createPatientFeed', saves: saveFeedToken('patientToken') },
   { id: 'getPatientFeed' },
   { id: 'readPatientCalendar', query: { token: '{{patientToken}}', detail: 'full' } },
   { id: 'deletePatientFeed' },
@@ -108,6 +108,6 @@ export const walk: Step[] = [
   { id: 'restoreDoctor' },
 
   { id: 'logout', body: { refresh: '{{refresh}}' } },
-  { id: 'login', body: credentials, saves: signedIn },
+  { id: 'login', body: walkCredentials, saves: saveTokens },
   { id: 'logoutAll' },
 ]
