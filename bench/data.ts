@@ -1,7 +1,7 @@
 import { en } from '@faker-js/faker'
 import postgres from 'postgres'
-import { nodePasswordHasher } from '../src/auth/passwords.node.ts'
-import { migrateDatabase } from '../src/db/migrate.ts'
+import { migrateDatabase } from '../src/database/migrate.ts'
+import { nodePasswordHasher } from '../src/features/auth/passwords.node.ts'
 
 /** How many patients a database of the bench holds, by its name. */
 export const sizes = { '10k': 10_000, '1m': 1_000_000 }

@@ -13,7 +13,12 @@ const fromHere = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 /** What each system is run with. Ours is `npm start` in production. */
 const scripts = {
-  ours: ['--max-semi-space-size=16', '--import', fromHere('../src/preload.ts'), fromHere('../src/node.ts')],
+  ours: [
+    '--max-semi-space-size=16',
+    '--import',
+    fromHere('../src/runtime/node/preload.ts'),
+    fromHere('../src/runtime/node/main.ts'),
+  ],
   bare: [fromHere('peers/bare/server.ts')],
   fastify: [fromHere('peers/fastify/server.js')],
 }

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { app } from '../src/app.ts'
-import { type ValidatorMetadata, validatorMetadata } from '../src/http/about.ts'
+import { type ValidatorMetadata, validatorMetadata } from '../src/http/operation-description.ts'
 import { doctor, type Person, patient, world } from './support/api.ts'
 
 const { api, admin } = await world()

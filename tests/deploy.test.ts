@@ -18,7 +18,7 @@ const importsOf = (source: string) =>
   ].flatMap((pattern) => [...source.matchAll(pattern)].map(([, specifier = '']) => specifier))
 
 /** Loaded only where there is no DATABASE_URL, which production demands. */
-const developmentOnly = 'src/db/embedded.ts'
+const developmentOnly = 'src/database/embedded/pglite.ts'
 
 /** All files and packages that running `entries` may load in production. */
 function reachedFrom(entries: string[]) {

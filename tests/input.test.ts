@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { app } from '../src/app.ts'
-import { pastDateField } from '../src/http/fields.ts'
+import { pastDateField } from '../src/http/field-types.ts'
 import { Answer, doctor, type Options, type Person, password, patient, world } from './support/api.ts'
 import { expectProblem, expectWellFormed } from './wellformed.ts'
 

@@ -2,10 +2,10 @@ import { Writable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../src/config.ts'
-import { closeDatabase, connectDatabase } from '../src/db/client.ts'
-import { createLineWriter, createNodeLogger } from '../src/http/log.node.ts'
-import { createPrettyLogger } from '../src/http/log.pretty.node.ts'
-import { createJsonLogger } from '../src/http/log.ts'
+import { closeDatabase, connectDatabase } from '../src/database/client.ts'
+import { createLineWriter, createNodeLogger } from '../src/observability/logger.node.ts'
+import { createPrettyLogger } from '../src/observability/logger.pretty.node.ts'
+import { createJsonLogger } from '../src/observability/logger.ts'
 import { type Answer, secret, world } from './support/api.ts'
 import { ownFolder, Program, send, startNode, until } from './support/program.ts'
 
@@ -247,7 +247,7 @@ describe('npm start', () => {
   it('has written every line also where the process is ended at once', async () => {
     const code = `
       import { parseConfig } from './src/config.ts'
-      import { createNodeLogger } from './src/http/log.node.ts'
+      import { createNodeLogger } from './src/observability/logger.node.ts'
       const config = parseConfig({ JWT_SECRET: '${secret}' })
       createNodeLogger(config, process.stdout).logger.info({ msg: 'the last' })
       process.exit(3)`

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { PGlite } from '@electric-sql/pglite'
 import postgres from 'postgres'
 import { afterAll, describe, expect, it } from 'vitest'
-import { servePglite } from '../src/db/serve.ts'
+import { servePglite } from '../src/database/embedded/server.ts'
 
 const db = await PGlite.create()
 const server = await servePglite(db)

@@ -103,7 +103,7 @@ describe('traces', () => {
 
 describe('the setting', () => {
   it('has to be a URL', async () => {
-    const program = new Program('src/node.ts', {
+    const program = new Program('src/runtime/node/main.ts', {
       PORT: '0',
       DATA_DIR: folder,
       OTEL_EXPORTER_OTLP_ENDPOINT: 'collector',

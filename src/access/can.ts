@@ -1,15 +1,15 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import { validate as isUuid } from 'uuid'
-import type { AuditActor, AuditSubject } from '../audit/record.ts'
-import { authenticateRequest } from '../auth/authenticate.ts'
-import type { AppEnv, BaseContext, Dependencies } from '../env.ts'
-import { type OperationDescription, operationMetadata, respondsWithJson } from '../http/about.ts'
+import type { AuditActor, AuditSubject } from '../audit/entry.ts'
+import type { AppEnv, BaseContext, Dependencies } from '../context.ts'
+import { authenticateRequest } from '../features/auth/authenticate.ts'
 import { assertAcceptsJson } from '../http/accept.ts'
+import { toClientNetwork } from '../http/client-network.ts'
 import { parseIfMatch } from '../http/etag.ts'
-import { toClientNetwork } from '../http/network.ts'
+import { type OperationDescription, operationMetadata, respondsWithJson } from '../http/operation-description.ts'
 import { Problem } from '../http/problem.ts'
-import { countRequest } from './limits.ts'
 import { getPermission, type PermissionName, type Role, type RowScope } from './permissions.ts'
+import { countRequest } from './usage-limits.ts'
 
 /** Who asks, what for, and how far they may go: what scope and trail need to know of a request. */
 export type RequestContext = {

@@ -1,10 +1,10 @@
 import { and, eq, gt, type SQL, sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
-import type { DatabaseOrTransaction } from '../db/client.ts'
-import { preparedStatement } from '../db/prepared.ts'
-import { limitExceededProblem, type UsageLimitName } from './limits.ts'
+import type { DatabaseOrTransaction } from '../database/client.ts'
+import { preparedStatement } from '../database/query/prepared-statement.ts'
 import type { Role } from './permissions.ts'
 import { dailyUse } from './schema.ts'
+import { limitExceededProblem, type UsageLimitName } from './usage-limits.ts'
 
 const { placeholder } = sql
 

@@ -1,6 +1,6 @@
 import { bigint, integer, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
-import { users } from '../auth/schema.ts'
-import { timestampColumn } from '../db/columns.ts'
+import { timestampColumn } from '../database/columns.ts'
+import { users } from '../features/auth/schema.ts'
 
 /** How often, and with how many bytes, an account has done what is limited by the day: until `endsAt`, a day after the first. */
 export const dailyUse = pgTable(

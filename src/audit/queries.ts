@@ -1,9 +1,9 @@
 import { and, count, eq, gte, lt, or, type SQL, sql } from 'drizzle-orm'
 import { alias, QueryBuilder } from 'drizzle-orm/pg-core'
 import type { z } from 'zod'
-import type { DatabaseOrTransaction } from '../db/client.ts'
-import { defineKeysetList, preparedPageQuery } from '../db/pages.ts'
-import { getUuidTime } from '../id.ts'
+import type { DatabaseOrTransaction } from '../database/client.ts'
+import { getUuidTime } from '../database/id.ts'
+import { defineKeysetList, preparedPageQuery } from '../database/query/keyset-list.ts'
 import { type AuditQuery, auditEntryColumns, auditLog } from './schema.ts'
 
 const { placeholder } = sql

@@ -1,11 +1,11 @@
 import { getTableColumns } from 'drizzle-orm'
 import { index, jsonb, pgTable, smallint, text, uuid } from 'drizzle-orm/pg-core'
 import * as z from 'zod'
-import { idColumn, timestampColumn } from '../db/columns.ts'
-import { createResponseSchema } from '../db/shape.ts'
-import { idField, instantField } from '../http/fields.ts'
-import { requestIdPattern } from '../http/headers.ts'
-import { newestFirstQuery } from '../http/page.ts'
+import { idColumn, timestampColumn } from '../database/columns.ts'
+import { idField, instantField } from '../http/field-types.ts'
+import { newestFirstQuery } from '../http/paging.ts'
+import { requestIdPattern } from '../http/response-headers.ts'
+import { createResponseSchema } from '../http/response-schema.ts'
 
 export type AuditChanges = Record<string, { before: unknown; after: unknown }>
 

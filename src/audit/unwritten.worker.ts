@@ -1,5 +1,5 @@
-import type { Logger } from '../http/log.ts'
-import type { AuditWriter } from './record.ts'
+import type { Logger } from '../observability/logger.ts'
+import type { AuditWriter } from './entry.ts'
 
 /** How often the entries of a request are tried behind its answer, a second apart. */
 const maxWriteAttempts = 3

@@ -1,9 +1,9 @@
 import type { Role } from '../access/permissions.ts'
 import { auditLog } from '../audit/schema.ts'
-import { nodePasswordHasher } from '../auth/passwords.node.ts'
-import { firstAccount, users } from '../auth/schema.ts'
-import type { Database } from '../db/client.ts'
-import { newId } from '../id.ts'
+import type { Database } from '../database/client.ts'
+import { newId } from '../database/id.ts'
+import { nodePasswordHasher } from '../features/auth/passwords.node.ts'
+import { firstAccount, users } from '../features/auth/schema.ts'
 
 type NewCommandAccount = { id?: string; name: string; email: string; password: string; role: Role }
 

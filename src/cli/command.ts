@@ -1,9 +1,9 @@
 import { sql } from 'drizzle-orm'
 import { type Config, findMisspeltSettings } from '../config.ts'
-import { closeDatabase, connectDatabase, type Database } from '../db/client.ts'
-import { describeDatabaseUrl } from '../db/reason.ts'
-import { isListening, openDatabase } from '../setup.ts'
-import { CommandError, describeCommandError } from './failure.ts'
+import { closeDatabase, connectDatabase, type Database } from '../database/client.ts'
+import { describeDatabaseUrl } from '../database/error-descriptions.ts'
+import { isListening, openDatabase } from '../runtime/node/startup.ts'
+import { CommandError, describeCommandError } from './command-error.ts'
 
 export const printLine = (line: string) => process.stdout.write(`${line}\n`)
 

@@ -1,10 +1,10 @@
-import { findPasswordErrors } from '../auth/passwords.ts'
-import { RegisterRequest } from '../auth/schema.ts'
 import type { Config } from '../config.ts'
-import { loadCommandConfig } from '../setup.ts'
+import { findPasswordErrors } from '../features/auth/passwords.ts'
+import { RegisterRequest } from '../features/auth/schema.ts'
+import { loadCommandConfig } from '../runtime/node/startup.ts'
 import { addAccount } from './accounts.ts'
 import { printLine, runCommand, withDatabase } from './command.ts'
-import { CommandError } from './failure.ts'
+import { CommandError } from './command-error.ts'
 import { type Ask, readPipedLines, withQuestions } from './prompt.ts'
 
 const { name: nameSchema, email: emailSchema, password: passwordSchema } = RegisterRequest.shape

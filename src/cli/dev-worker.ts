@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs'
 import { devNull } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
-import { loadConfig } from '../setup.ts'
-import { runTool } from './child.ts'
+import { loadConfig } from '../runtime/node/startup.ts'
 import { printLine, runCommand, withDatabase } from './command.ts'
+import { runTool } from './run-tool.ts'
 
 /** What wrangler itself needs of the environment; the rest is none of the Worker's. */
 const passedVariablePattern = /^(PATH|HOME|TMPDIR|LANG|TERM|CI|NO_COLOR|FORCE_COLOR|(CLOUDFLARE|WRANGLER|XDG)_\w+)$/

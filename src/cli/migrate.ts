@@ -1,8 +1,8 @@
 import type { Config } from '../config.ts'
-import { migrateDatabase } from '../db/migrate.ts'
-import { loadCommandConfig } from '../setup.ts'
+import { migrateDatabase } from '../database/migrate.ts'
+import { loadCommandConfig } from '../runtime/node/startup.ts'
 import { printLine, runCommand, withDatabase } from './command.ts'
-import { CommandError } from './failure.ts'
+import { CommandError } from './command-error.ts'
 
 /** Migrates, and tells how many migrations that took and where. */
 const migrateOnce = (config: Config) =>

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
-import { CommandError } from './failure.ts'
+import { CommandError } from './command-error.ts'
 
 /** Asks for a line. `hidden` shows nothing of what is typed. */
 export type Ask = (question: string, options?: { hidden?: boolean }) => Promise<string>

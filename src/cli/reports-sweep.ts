@@ -1,7 +1,7 @@
-import { findStrayFiles } from '../reports/sweep.ts'
-import { loadCommandConfig, openFileStore } from '../setup.ts'
+import { findStrayFiles } from '../jobs/sweep-report-files.ts'
+import { loadCommandConfig, openFileStore } from '../runtime/node/startup.ts'
 import { printLine, runCommand, withDatabase } from './command.ts'
-import { CommandError } from './failure.ts'
+import { CommandError } from './command-error.ts'
 
 /** So many files of which not one has a report are another database's. */
 const maxStrayFiles = 10

@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util'
 import * as z from 'zod'
-import { loadCommandConfig, openFileStore } from '../setup.ts'
+import { loadCommandConfig, openFileStore } from '../runtime/node/startup.ts'
 import { printLine, runCommand, withDatabase } from './command.ts'
+import { CommandError } from './command-error.ts'
 import type { DemoAccount, DemoSummary } from './demo/run.ts'
-import { CommandError } from './failure.ts'
 
 const usage = 'npm run db:seed -- [--patients 200] [--doctors 20] [--seed 1] [--yes]'
 

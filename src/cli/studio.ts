@@ -1,6 +1,6 @@
-import { loadCommandConfig } from '../setup.ts'
-import { runTool } from './child.ts'
+import { loadCommandConfig } from '../runtime/node/startup.ts'
 import { printLine, runCommand, withDatabase } from './command.ts'
+import { runTool } from './run-tool.ts'
 
 await runCommand(() =>
   withDatabase(loadCommandConfig(process.env), async ({ url, description, lost }) => {

@@ -1,6 +1,6 @@
 import type { MiddlewareHandler } from 'hono'
 import { cors } from 'hono/cors'
-import type { AppEnv } from '../env.ts'
+import type { AppEnv } from '../context.ts'
 
 const corsMiddleware = cors({
   origin: (origin) => origin,

@@ -1,7 +1,7 @@
 import type { Context, HonoRequest } from 'hono'
 import type { GuardedEnv } from '../access/can.ts'
-import type { JsonRow } from '../db/written.ts'
-import { respondWithJson } from './answer.ts'
+import type { JsonRow } from '../database/query/json-rows.ts'
+import { respondWithJson } from './json-response.ts'
 
 /**
  * The tags of an If-Match or If-None-Match header (RFC 9110, section 13.1), each as it was given out: a proxy that

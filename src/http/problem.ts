@@ -74,7 +74,7 @@ export type FieldError = { path: string; message: string; code: string }
 
 type ProblemDetails = { detail?: string; errors?: FieldError[]; headers?: Record<string, string>; cause?: unknown }
 
-/** The one way to refuse a request: thrown anywhere, rendered by `render.ts` as RFC 9457 problem details. */
+/** The one way to refuse a request: thrown anywhere, rendered by `problem-response.ts` as RFC 9457 problem details. */
 export class Problem extends Error {
   override name = 'Problem'
   readonly status: ContentfulStatusCode

@@ -1,6 +1,6 @@
 import { and, eq, gt, sql } from 'drizzle-orm'
-import type { DatabaseOrTransaction } from '../db/client.ts'
-import { preparedStatement } from '../db/prepared.ts'
+import type { DatabaseOrTransaction } from '../database/client.ts'
+import { preparedStatement } from '../database/query/prepared-statement.ts'
 import { Problem } from '../http/problem.ts'
 import { idempotencyRecords } from './schema.ts'
 

@@ -1,6 +1,6 @@
 import { index, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
-import { users } from '../auth/schema.ts'
-import { timestampColumn } from '../db/columns.ts'
+import { timestampColumn } from '../database/columns.ts'
+import { users } from '../features/auth/schema.ts'
 
 /** The first good answer to each create that brought an Idempotency-Key, to be given again for a day. */
 export const idempotencyRecords = pgTable(

@@ -1,10 +1,10 @@
 import manifest from '../../package.json' with { type: 'json' }
 import { type Guard, guardMetadata } from '../access/can.ts'
-import { describeUsageLimit, usageLimitNames } from '../access/limits.ts'
-import { operationMetadata, type ValidatorMetadata, validatorMetadata } from '../http/about.ts'
+import { describeUsageLimit, usageLimitNames } from '../access/usage-limits.ts'
+import { operationMetadata, type ValidatorMetadata, validatorMetadata } from '../http/operation-description.ts'
 import { problemTypes } from '../http/problem.ts'
 import { buildOperation, type DescribedRoute } from './operation.ts'
-import { SchemaComponents } from './schemas.ts'
+import { SchemaComponents } from './schema-components.ts'
 
 /** A route of Hono's: each of its handlers is one. */
 export type HonoRoute = { method: string; path: string; handler: object }

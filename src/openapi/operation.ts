@@ -1,16 +1,16 @@
-import { describeUsageLimit, isPathCounted } from '../access/limits.ts'
 import type { PermissionName, Role, RowScope } from '../access/permissions.ts'
 import { getPermission, roles } from '../access/permissions.ts'
+import { describeUsageLimit, isPathCounted } from '../access/usage-limits.ts'
 import {
   type OperationDescription,
   type ResponseDescription,
   respondsWithJson,
   type ValidatorMetadata,
-} from '../http/about.ts'
+} from '../http/operation-description.ts'
 import { type ProblemType, problemTypes } from '../http/problem.ts'
-import { getBodyTypes } from '../http/valid.ts'
+import { getBodyTypes } from '../http/validation.ts'
 import { schemaExamples } from './examples.ts'
-import type { JsonSchema, SchemaComponents } from './schemas.ts'
+import type { JsonSchema, SchemaComponents } from './schema-components.ts'
 
 /** One route, as its guard and its validators tell of it. */
 export type DescribedRoute = {

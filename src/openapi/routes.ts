@@ -1,12 +1,18 @@
 import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import { allowAnyone } from '../access/can.ts'
-import type { AppEnv } from '../env.ts'
-import { binaryResponse, jsonResponse } from '../http/about.ts'
+import type { AppEnv } from '../context.ts'
 import { matchesIfNoneMatch } from '../http/etag.ts'
-import { noQuery } from '../http/valid.ts'
+import { binaryResponse, jsonResponse } from '../http/operation-description.ts'
+import { noQuery } from '../http/validation.ts'
+import {
+  type DocsAssetName,
+  docsAssetTypes,
+  docsContentSecurityPolicy,
+  docsHtml,
+  docsStartScript,
+} from './docs-page.ts'
 import { buildOpenApiDocument, type HonoRoute } from './document.ts'
-import { type DocsAssetName, docsAssetTypes, docsContentSecurityPolicy, docsHtml, docsStartScript } from './page.ts'
 
 const OpenApiDocumentResponse = z.looseObject({ openapi: z.string(), paths: z.looseObject({}) })
 const cssResponse = binaryResponse(['text/css'], { hasEtag: true })

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { migrateDatabase } from '../../src/db/migrate.ts'
+import { migrateDatabase } from '../../src/database/migrate.ts'
 import { password } from '../support/api.ts'
 import { Load } from '../support/load.ts'
 import { Network } from '../support/network.ts'
@@ -36,7 +36,7 @@ describe.skipIf(!hasPostgres && !process.env.CI)('when the database', async () =
         DATABASE_POOL_MAX: '5',
         LOG_LEVEL: 'error',
       },
-      ['./src/preload.ts', 'src/node.ts'],
+      ['./src/runtime/node/preload.ts', 'src/runtime/node/main.ts'],
     )
     api = await program.said(/http:\/\/127\.0\.0\.1:\d+/)
     const ada = { name: 'Ada Admin', email: 'ada@example.org', password }

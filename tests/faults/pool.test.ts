@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { sql } from 'drizzle-orm'
 import { afterAll, describe, expect, inject, it } from 'vitest'
-import { type AuditEntry, createAuditWriter, flushAtShutdown } from '../../src/audit/record.ts'
+import { type AuditEntry, createAuditWriter, flushAtShutdown } from '../../src/audit/entry.ts'
 import { auditLog } from '../../src/audit/schema.ts'
 import {
   closeDatabase,
@@ -10,11 +10,11 @@ import {
   type Database,
   type DatabaseOrTransaction,
   getPoolStats,
-} from '../../src/db/client.ts'
-import { toDatabaseProblem } from '../../src/db/failure.ts'
-import { losesPreparedStatements } from '../../src/db/pooler.ts'
-import { getDriverClient } from '../../src/db/prepared.ts'
-import { createJsonLogger } from '../../src/http/log.ts'
+} from '../../src/database/client.ts'
+import { toDatabaseProblem } from '../../src/database/errors.ts'
+import { losesPreparedStatements } from '../../src/database/pool/pooler-detection.ts'
+import { getDriverClient } from '../../src/database/query/prepared-statement.ts'
+import { createJsonLogger } from '../../src/observability/logger.ts'
 import { patience } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'
 import { Network } from '../support/network.ts'

@@ -7,7 +7,7 @@ export const equivalents: { file: string; before: string; after: string; reason:
     reason: 'A day ends at a moment of a microsecond, which nothing can be made to hit.',
   },
   {
-    file: 'src/db/transaction.ts',
+    file: 'src/database/pool/transaction.ts',
     before: 'if (call.failure !== undefined)',
     after: 'if (false)',
     reason: 'Each statement looks again before it is sent, and the transaction is rolled back all the same.',

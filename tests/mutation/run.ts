@@ -27,16 +27,21 @@ const { values } = parseArgs({
 /** What is mutated: what decides who sees what, what is kept, and what is refused. */
 const sources = [
   'src/access/*.ts',
-  'src/auth/*.ts',
+  'src/features/auth/*.ts',
   'src/audit/*.ts',
   'src/idempotency/*.ts',
   'src/http/etag.ts',
-  'src/http/page.ts',
-  'src/db/failure.ts',
-  'src/db/transaction.ts',
-  'src/*/*queries.ts',
+  'src/http/paging.ts',
+  'src/database/errors.ts',
+  'src/database/pool/transaction.ts',
+  'src/audit/*queries.ts',
+  'src/features/*/*queries.ts',
 ]
-const exempt = ['src/auth/common-passwords.ts', 'src/auth/passwords.worker.ts', 'src/auth/turns.worker.ts']
+const exempt = [
+  'src/features/auth/common-passwords.ts',
+  'src/features/auth/passwords.worker.ts',
+  'src/runtime/worker/password-queue.ts',
+]
 const migrations = ['drizzle/*audit_is_append_only.sql', 'drizzle/*appointments_cannot_collide.sql']
 
 /** The tests that are tried first on a file of this name or in this folder: those that are about it. */

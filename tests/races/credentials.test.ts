@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { afterAll, expect, inject, it } from 'vitest'
 import { auditLog } from '../../src/audit/schema.ts'
-import { closeDatabase, connectDatabase } from '../../src/db/client.ts'
+import { closeDatabase, connectDatabase } from '../../src/database/client.ts'
 import { Api } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'
 

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import { afterAll, describe, expect, it } from 'vitest'
 import { replaySpool, saveToSpool } from '../../src/audit/spool.node.ts'
-import { isRowRejected, outcomesBySqlState, toDatabaseProblem } from '../../src/db/failure.ts'
-import { migrateDatabase } from '../../src/db/migrate.ts'
+import { isRowRejected, outcomesBySqlState, toDatabaseProblem } from '../../src/database/errors.ts'
+import { migrateDatabase } from '../../src/database/migrate.ts'
 import { Api, patient, secret, world } from '../support/api.ts'
 import { Network } from '../support/network.ts'
 import { Program, send, until } from '../support/program.ts'
@@ -140,7 +140,7 @@ describe('entries that a process could not write before it stopped', () => {
     through.host = `127.0.0.1:${network.port}`
     const settings = { DATABASE_URL: through.href, PORT: '0', JWT_SECRET: secret, AUDIT_SPOOL_DIR: folder }
     const start = async () => {
-      const program = new Program('src/node.ts', settings)
+      const program = new Program('src/runtime/node/main.ts', settings)
       return { program, address: await program.said(/http:\/\/127\.0\.0\.1:\d+/) }
     }
     const first = await start()
@@ -239,7 +239,7 @@ describe('a database', () => {
     const through = new URL(url)
     through.host = `127.0.0.1:${network.port}`
     through.password = 'a-database-password'
-    const program = new Program('src/node.ts', { DATABASE_URL: through.href, PORT: '0' })
+    const program = new Program('src/runtime/node/main.ts', { DATABASE_URL: through.href, PORT: '0' })
     await program.said(/Cannot reach the database hospital_test\w+ at 127\.0\.0\.1:\d+ \(ECONNREFUSED\)\./)
     await network.open()
     await program.said(/The database can be used again/)

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, expect, it } from 'vitest'
-import { closeDatabase, connectDatabase } from '../../src/db/client.ts'
+import { closeDatabase, connectDatabase } from '../../src/database/client.ts'
 import { Api, doctor, patient, world } from '../support/api.ts'
 import { until } from '../support/program.ts'
 

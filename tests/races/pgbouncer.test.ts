@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { losesPreparedStatements } from '../../src/db/pooler.ts'
+import { losesPreparedStatements } from '../../src/database/pool/pooler-detection.ts'
 import { doctor, password, patient } from '../support/api.ts'
 import { hasPgBouncer, pgBouncer } from '../support/pgbouncer.ts'
 import { ownFolder, Program, send } from '../support/program.ts'
@@ -30,7 +30,12 @@ describe.skipIf(!hasPgBouncer && !process.env.CI)('behind PgBouncer in transacti
     const settings = { DATABASE_URL: database.href, DATABASE_PREPARE: 'false', DATABASE_POOL_MAX: '20' }
     migrations = [1, 2, 3].map(() => new Program('src/cli/migrate.ts', settings))
     await Promise.all(migrations.map((program) => program.exit()))
-    api = new Program('src/node.ts', { ...settings, PORT: '0', DATA_DIR: join(folder, 'data'), LOG_LEVEL: 'warn' })
+    api = new Program('src/runtime/node/main.ts', {
+      ...settings,
+      PORT: '0',
+      DATA_DIR: join(folder, 'data'),
+      LOG_LEVEL: 'warn',
+    })
     url = await api.said(/http:\/\/127\.0\.0\.1:\d+/)
     token = (await post('/auth/register', { name: 'Ada Admin', email: 'ada@example.org', password })).string('access')
   })
@@ -83,7 +88,7 @@ describe.skipIf(!hasPgBouncer && !process.env.CI)('behind PgBouncer in transacti
   it('with statements prepared, which it loses, nothing that was acknowledged is missing', async () => {
     const database = new URL(bouncer?.url ?? '')
     database.pathname = `/${name}`
-    const prepares = new Program('src/node.ts', {
+    const prepares = new Program('src/runtime/node/main.ts', {
       DATABASE_URL: database.href,
       DATABASE_POOL_MAX: '20',
       PORT: '0',

@@ -1,7 +1,7 @@
 import postgres from 'postgres'
 import { afterAll, describe, expect, inject, it } from 'vitest'
 import { fill, idOf, password } from '../../bench/data.ts'
-import { connectDatabase } from '../../src/db/client.ts'
+import { connectDatabase } from '../../src/database/client.ts'
 import { type Answer, Api, Person } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'
 import { type Sent, statementsOf } from '../support/statements.ts'

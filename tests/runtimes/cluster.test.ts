@@ -36,7 +36,7 @@ afterEach(() => node?.kill('SIGKILL'))
 
 /** Starts two processes; and tells their address and an administrator's token. */
 async function startTwo(): Promise<{ node: Program; url: string; token: string }> {
-  const program = new Program('src/node.ts', settings)
+  const program = new Program('src/runtime/node/main.ts', settings)
   node = program
   const url = await program.said(/http:\/\/127\.0\.0\.1:\d+/)
   await until('two processes', () => serving(program).length === 2)
@@ -225,7 +225,7 @@ describe('several processes that cannot start', () => {
     await until('a port', () => other.listening)
     const taken = other.address()
     const port = typeof taken === 'object' ? String(taken?.port) : ''
-    node = new Program('src/node.ts', { ...settings, PORT: port })
+    node = new Program('src/runtime/node/main.ts', { ...settings, PORT: port })
     expect(await node.exit()).toBe(1)
     expect(node.output.trim()).toBe(`Port ${port} of 127.0.0.1 is taken: stop what uses it, or set PORT.`)
     other.close()
@@ -233,7 +233,7 @@ describe('several processes that cannot start', () => {
 
   it('name the settings at fault once, and one of them is a database of one process', async () => {
     const { DATABASE_URL: _, ...rest } = settings
-    node = new Program('src/node.ts', { ...rest, DATA_DIR: join(folder, 'none'), PORT: 'secret-a' })
+    node = new Program('src/runtime/node/main.ts', { ...rest, DATA_DIR: join(folder, 'none'), PORT: 'secret-a' })
     expect(await node.exit()).toBe(1)
     expect(node.output.match(/^ {2}\w+/gm)).toEqual(['  PORT', '  WEB_CONCURRENCY'])
     expect(node.output).not.toContain('secret-a')

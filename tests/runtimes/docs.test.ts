@@ -11,7 +11,11 @@ const folder = await ownFolder()
 let url = ''
 
 beforeAll(async () => {
-  const server = new Program('src/node.ts', { PORT: '0', DATA_DIR: join(folder, 'data'), LOG_LEVEL: 'warn' })
+  const server = new Program('src/runtime/node/main.ts', {
+    PORT: '0',
+    DATA_DIR: join(folder, 'data'),
+    LOG_LEVEL: 'warn',
+  })
   url = await server.said(/http:\/\/127\.0\.0\.1:\d+/)
 })
 

@@ -9,8 +9,8 @@ import { ownFolder, Program, send, until } from '../support/program.ts'
 const MiB = 1024 * 1024
 const folder = await ownFolder()
 const program = new Program('--import', { DATA_DIR: join(folder, 'data'), PORT: '0', LOG_LEVEL: 'warn' }, [
-  './src/preload.ts',
-  'src/node.ts',
+  './src/runtime/node/preload.ts',
+  'src/runtime/node/main.ts',
 ])
 const url = await program.said(/http:\/\/127\.0\.0\.1:\d+/)
 afterAll(async () => {

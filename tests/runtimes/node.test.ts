@@ -14,7 +14,7 @@ const settings = (name: string, more: Record<string, string> = {}) => ({
 })
 /** What `npm start` runs. */
 const start = (name: string, more?: Record<string, string>) =>
-  new Program('--import', settings(name, more), ['./src/preload.ts', 'src/node.ts'])
+  new Program('--import', settings(name, more), ['./src/runtime/node/preload.ts', 'src/runtime/node/main.ts'])
 const address = (server: Program) => server.said(/http:\/\/127\.0\.0\.1:\d+/)
 
 const ada = { name: 'Ada Admin', email: 'ada@example.org', password }

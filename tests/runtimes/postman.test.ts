@@ -30,7 +30,11 @@ const run = (baseUrl: string) =>
   })
 
 it('newman walks through the whole API with it, and may again', async () => {
-  const server = new Program('src/node.ts', { PORT: '0', DATA_DIR: join(folder, 'data'), LOG_LEVEL: 'warn' })
+  const server = new Program('src/runtime/node/main.ts', {
+    PORT: '0',
+    DATA_DIR: join(folder, 'data'),
+    LOG_LEVEL: 'warn',
+  })
   const url = await server.said(/http:\/\/127\.0\.0\.1:\d+/)
   for (const _ of ['first', 'again']) {
     const summary = await run(url)

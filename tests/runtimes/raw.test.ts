@@ -6,7 +6,7 @@ import { Connection } from '../support/socket.ts'
 
 const folder = await ownFolder()
 const database = await copyOf(inject('template'))
-const node = new Program('src/node.ts', {
+const node = new Program('src/runtime/node/main.ts', {
   PORT: '0',
   DATA_DIR: join(folder, 'data'),
   DATABASE_URL: database.url,

@@ -27,7 +27,7 @@ it('the README\u2019s walk through the API goes as it says', async () => {
   const shown = blocks.filter(({ language }) => language !== 'sh')
 
   const folder = await mkdtemp(join(tmpdir(), 'hospital-readme-'))
-  const server = spawn('node', ['src/node.ts'], {
+  const server = spawn('node', ['src/runtime/node/main.ts'], {
     env: { ...process.env, PORT: '0', DATA_DIR: folder, NODE_ENV: 'development' },
     stdio: ['ignore', 'pipe', 'inherit'],
   })

@@ -13,7 +13,7 @@ vi.setConfig({ testTimeout: 90_000 })
 
 const folder = await ownFolder()
 const start = (name: string, more: Record<string, string> = {}) =>
-  new Program('src/node.ts', { PORT: '0', DATA_DIR: join(folder, name), LOG_LEVEL: 'warn', ...more })
+  new Program('src/runtime/node/main.ts', { PORT: '0', DATA_DIR: join(folder, name), LOG_LEVEL: 'warn', ...more })
 const address = (node: Program) => node.said(/http:\/\/127\.0\.0\.1:\d+/)
 const times = <T>(count: number, make: () => Promise<T>) => Promise.all(Array.from({ length: count }, make))
 
@@ -180,7 +180,7 @@ it('tells of a fault of its own no more than a log may know', async () => {
   const fault = "Promise.reject(Object.assign(new Error('secret' + '-a'), { name: 'DrizzleQueryError' }))"
   const program = `data:text/javascript,setInterval(() => process.listenerCount('uncaughtException') && (${fault}), 50)`
   const settings = { PORT: '0', DATABASE_URL: noDatabase, DATA_DIR: join(folder, 'fault') }
-  const node = new Program('--import', settings, [program, 'src/node.ts'])
+  const node = new Program('--import', settings, [program, 'src/runtime/node/main.ts'])
   expect(await node.exit()).toBe(1)
   expect(node.output).toMatch(/"level":"error","msg":"ended by a fault of its own","err":\{"name":"DrizzleQueryError"/)
   expect(node.output).not.toContain('secret-a')

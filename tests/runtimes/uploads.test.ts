@@ -85,7 +85,7 @@ function handlesFiles(url: () => Promise<string>) {
 
 describe('on Node', () => {
   const settings = { PORT: '0', DATA_DIR: join(folder, 'node'), LOG_LEVEL: 'warn' }
-  const node = new Program('src/node.ts', settings)
+  const node = new Program('src/runtime/node/main.ts', settings)
   const address = () => node.said(/http:\/\/127\.0\.0\.1:\d+/)
   const kept = () => readdir(join(settings.DATA_DIR, 'reports'))
 
@@ -143,7 +143,7 @@ it.runIf(process.platform === 'linux')('Node keeps 20 MiB in neither direction i
   // The database is in this process: embedded in that one, its memory would hide what files take.
   const database = await copyOf(inject('template'))
   const settings = { PORT: '0', DATA_DIR: join(folder, 'memory'), DATABASE_URL: database.url, LOG_LEVEL: 'warn' }
-  const node = new Program('src/node.ts', settings)
+  const node = new Program('src/runtime/node/main.ts', settings)
   const { made, content } = await scene(await node.said(/http:\/\/127\.0\.0\.1:\d+/))
   /** A figure of Linux's about the process, in MiB (proc_pid_status(5)). */
   const memory = async (name: 'VmRSS' | 'VmHWM') => {

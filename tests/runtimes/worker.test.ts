@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import { eq, inArray, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { auditLog } from '../../src/audit/schema.ts'
-import { nodePasswordHasher } from '../../src/auth/passwords.node.ts'
-import { users } from '../../src/auth/schema.ts'
-import { closeDatabase, connectDatabase, type Database } from '../../src/db/client.ts'
-import { readServedUrl } from '../../src/db/embedded.ts'
+import { closeDatabase, connectDatabase, type Database } from '../../src/database/client.ts'
+import { readServedUrl } from '../../src/database/embedded/pglite.ts'
+import { nodePasswordHasher } from '../../src/features/auth/passwords.node.ts'
+import { users } from '../../src/features/auth/schema.ts'
 import { type Answer, doctor, password, patient } from '../support/api.ts'
 import { ownFolder, Program, send, until } from '../support/program.ts'
 
@@ -190,7 +190,7 @@ describe('the Worker', () => {
     expect(await worker.exit()).toBe(0)
     await expect(send('GET', `${url}/healthz`)).rejects.toThrow()
 
-    const node = new Program('src/node.ts', settings)
+    const node = new Program('src/runtime/node/main.ts', settings)
     url = (await node.said(/http:\/\/127\.0\.0\.1:\d+/)).trim()
     // Both sign with the same secret.
     expect((await get('/api/auth/me', token)).at('email')).toBe('ada@example.org')

@@ -7,8 +7,8 @@ import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
 import { unaccent } from '@electric-sql/pglite/contrib/unaccent'
 import postgres from 'postgres'
 import type { TestProject } from 'vitest/node'
-import { migrateDatabase } from '../../src/db/migrate.ts'
-import { servePglite } from '../../src/db/serve.ts'
+import { servePglite } from '../../src/database/embedded/server.ts'
+import { migrateDatabase } from '../../src/database/migrate.ts'
 
 /** Where a test file gets a migrated, empty database of its own from. */
 export type Template = { kind: 'server'; url: string; name: string } | { kind: 'embedded'; dump: string }

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { isListening } from '../../src/setup.ts'
+import { isListening } from '../../src/runtime/node/startup.ts'
 import { freePort } from './port.ts'
 import { until } from './program.ts'
 

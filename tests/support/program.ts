@@ -126,7 +126,13 @@ export async function send(
 export async function startNode(database: string, folder: string, more: Settings = {}, socket?: number) {
   const needed = { NODE_ENV: 'production', JWT_SECRET: secret, REPORTS_DIR: join(folder, 'reports'), PORT: '0' }
   const settings = { ...needed, DATABASE_URL: database, ...more }
-  const program = new Program('--import', settings, ['./src/preload.ts', 'src/node.ts'], undefined, socket)
+  const program = new Program(
+    '--import',
+    settings,
+    ['./src/runtime/node/preload.ts', 'src/runtime/node/main.ts'],
+    undefined,
+    socket,
+  )
   const [, port] = /(\d+)/.exec(await program.said(/(?<=port\W+)\d+/)) ?? []
   /** Tells it to stop and gives its exit code. */
   const stop = () => {

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
-import type { DatabaseOrTransaction } from '../../db/client.ts'
-import { newId } from '../../id.ts'
+import type { DatabaseOrTransaction } from '../../database/client.ts'
+import { newId } from '../../database/id.ts'
 import { visitReasons } from './words.ts'
 
 type DemoSlot = {

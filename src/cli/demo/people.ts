@@ -1,8 +1,8 @@
 import { base, en, Faker } from '@faker-js/faker'
 import { v7 as uuid } from 'uuid'
 import type { z } from 'zod'
-import { DoctorReplacement } from '../../doctors/schema.ts'
-import { PatientReplacement } from '../../patients/schema.ts'
+import { DoctorReplacement } from '../../features/doctors/schema.ts'
+import { PatientReplacement } from '../../features/patients/schema.ts'
 import { everyDaySchedule, medicalConditions, specializations, substances, weeklySchedules } from './words.ts'
 
 /** Before this day everything of the demo happened, so that the same seed makes the same people on any day. */

@@ -1,0 +1,67 @@
+import { type Config, getDefaultSetting } from '../config.ts'
+import type { BaseContext } from '../context.ts'
+import { Problem } from '../http/problem.ts'
+import type { RateLimitName } from './rate-limits.ts'
+
+/** What each limit of use counts, by its setting. Whoever reaches one is told in these words, and so is the OpenAPI document. */
+const usageLimits = {
+  REQUESTS_PER_ACCOUNT_MIN: 'requests a minute of one account',
+  REQUESTS_PER_ADDRESS_MIN: 'requests a minute without a valid access token from one address',
+  UPLOADS_PER_ACCOUNT_DAY: 'reports uploaded a day by one account',
+  UPLOAD_MIB_PER_ACCOUNT_DAY: 'MiB uploaded a day by one account',
+  PATIENTS_PER_ACCOUNT_DAY: 'patients added a day by one account of role patient',
+  SESSIONS_PER_ACCOUNT: 'sessions of one account, of which a further sign-in ends the oldest',
+  CALENDAR_FEEDS_PER_ACCOUNT: 'calendar feeds of one account, of doctors and of patients each',
+} as const satisfies Partial<Record<keyof Config, string>>
+
+export type UsageLimitName = keyof typeof usageLimits
+const isUsageLimitName = (name: string): name is UsageLimitName => name in usageLimits
+export const usageLimitNames = Object.keys(usageLimits).filter(isUsageLimitName)
+
+/** A limit as it is by default, and its setting, in Markdown. */
+export const describeUsageLimit = (name: UsageLimitName): string =>
+  `${getDefaultSetting(name)} ${usageLimits[name]} (\`${name}\`)`
+
+/** So many seconds in words. */
+const formatSeconds = (seconds: number): string => {
+  const [count, unit] =
+    seconds < 120
+      ? [seconds, 'second']
+      : seconds < 7200
+        ? [Math.ceil(seconds / 60), 'minute']
+        : [Math.ceil(seconds / 3600), 'hour']
+  return `${count} ${unit}${count === 1 ? '' : 's'}`
+}
+
+/** The refusal of what is beyond a limit until so many seconds have passed, or something else is done. */
+export const limitExceededProblem = (
+  config: Config,
+  name: UsageLimitName,
+  seconds: number,
+  remedy = `Try again in ${formatSeconds(seconds)}.`,
+): Problem =>
+  new Problem('too-many-requests', {
+    detail: `The limit is ${config[name]} ${usageLimits[name]}. ${remedy}`,
+    headers: { 'Retry-After': String(seconds) },
+  })
+
+/** Those of signing in have throttles of their own; the others are asked by monitors, which must always get an answer. */
+const uncountedPaths = /^\/(?:api\/auth|healthz|readyz|metrics)(?:\/|$)/
+
+/** Whether requests to a path, or to the paths of a route, are counted. */
+export const isPathCounted = (path: string): boolean => !uncountedPaths.test(path)
+
+/**
+ * Counts a request of `key`, an account or a network of addresses.
+ * @returns a promise only on Workers, so that on Node no request waits for one
+ * @throws {Problem} 429 where it is one too many
+ */
+export function countRequest(c: BaseContext, name: RateLimitName, key: string): Promise<void> | undefined {
+  if (!isPathCounted(c.req.path)) return undefined
+  const seconds = c.env.rateLimiters[name](key)
+  if (seconds === 0) return undefined
+  if (typeof seconds === 'number') throw limitExceededProblem(c.env.config, name, seconds)
+  return seconds.then((later) => {
+    if (later > 0) throw limitExceededProblem(c.env.config, name, later)
+  })
+}

@@ -1,0 +1,299 @@
+import { getTableColumns, type SQL, sql } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import type { RequestContext } from '../access/can.ts'
+import { patientIdOfRecordSql } from '../access/patient-of-record.ts'
+import type { DatabaseOrTransaction } from '../database/client.ts'
+import { isRowRejected } from '../database/errors.ts'
+import { newId } from '../database/id.ts'
+import { preparedStatement } from '../database/query/prepared-statement.ts'
+import type { Logger } from '../observability/logger.ts'
+import { type AuditChanges, auditLog } from './schema.ts'
+
+const { placeholder } = sql
+
+/** Whose data an entry is about. A list of patients' data names all of them. */
+export type AuditSubject = { resourceId?: string | undefined; patientId?: string | undefined; patientIds?: string[] }
+
+/** Who did it, from where. */
+export type AuditActor = {
+  userId: string | null
+  role: string | null
+  ip: string
+  userAgent: string | null
+  requestId: string
+}
+
+/** One row of the trail, as it is written behind an answer. */
+export type AuditEntry = AuditActor & AuditSubject & { action: string; resource: string; status: number }
+
+type ClientInfo = Pick<AuditActor, 'ip' | 'userAgent' | 'requestId'>
+
+/** The parameters of a statement with a {@link auditEntryCte} whose actor and action the statement knows itself. */
+export const auditParamsWithoutActor = ({ ip, userAgent, requestId }: ClientInfo, status: number) => ({
+  auditId: newId(),
+  status,
+  ip,
+  userAgent,
+  requestId,
+})
+
+/** The parameters of a statement with a {@link auditEntryCte}. */
+export const auditParams = (context: RequestContext, status: number) => ({
+  ...auditParamsWithoutActor(context, status),
+  currentUserId: context.userId,
+  role: context.role,
+  action: context.action,
+  ifMatch: context.ifMatch,
+})
+
+type AuditedColumns = Record<string, PgColumn>
+const jsonObjectSql = (fields: AuditedColumns, value: (column: PgColumn) => SQL): SQL =>
+  sql`jsonb_build_object(${sql.join(
+    Object.entries(fields).map(([key, column]) => sql`${sql.raw(`'${key}'`)}, ${value(column)}`),
+    sql`, `,
+  )})`
+const beforeValuesSql = (fields: AuditedColumns) =>
+  jsonObjectSql(fields, (column) => sql`before.${sql.identifier(column.name)}`)
+const afterValuesSql = (fields: AuditedColumns) => jsonObjectSql(fields, (column) => sql`${column}`)
+const nullSql = sql`null`
+
+const collectDiffSql = (old: SQL, now: SQL, rows: SQL) =>
+  sql`(select coalesce(jsonb_object_agg(field, jsonb_build_object('before', ${old}, 'after', ${now})), '{}') from ${rows})`
+
+/**
+ * What differs between a row as it was, which stands in `before`, and as it is, as { field: { before, after } }. Not a
+ * function in the database: PostgreSQL would plan its body anew for each statement.
+ */
+export const auditDiffSql = {
+  created: (fields: AuditedColumns) =>
+    collectDiffSql(
+      nullSql,
+      sql`value`,
+      sql`jsonb_each(${afterValuesSql(fields)}) as new (field, value) where value <> 'null'`,
+    ),
+  deleted: (fields: AuditedColumns) =>
+    collectDiffSql(
+      sql`value`,
+      nullSql,
+      sql`jsonb_each(${beforeValuesSql(fields)}) as old (field, value) where value <> 'null'`,
+    ),
+  changed: (fields: AuditedColumns) =>
+    collectDiffSql(
+      sql`old.value`,
+      sql`new.value`,
+      sql`jsonb_each(${beforeValuesSql(fields)}) as old (field, value) join jsonb_each(${afterValuesSql(fields)}) as new (field, value)
+        using (field) where old.value <> new.value`,
+    ),
+}
+
+type AuditEntryCteOptions = {
+  resource: string
+  /** The columns whose change is told, by their names in the API. Never one with a secret. */
+  auditedColumns?: AuditedColumns
+  /** What happened to the rows: whether there is a row as it was, which stands in `before`, and one as it is now. */
+  change: keyof typeof auditDiffSql
+  /** Where the rows stand. */
+  from: SQL
+  resourceId: PgColumn | SQL
+  patientId?: PgColumn | SQL | undefined
+  /** Where the statement itself finds out who acts, and what it comes to. */
+  userId?: PgColumn
+  role?: PgColumn | SQL
+  action?: SQL
+}
+
+/** A common table expression that writes a change's row of the trail: in the change's own statement, so both commit or neither. */
+export const auditEntryCte = (
+  db: DatabaseOrTransaction,
+  { resource, auditedColumns, change, from, resourceId, patientId, userId, role, action }: AuditEntryCteOptions,
+) => {
+  const changesSql = auditedColumns ? auditDiffSql[change](auditedColumns) : nullSql
+  return db.$with('trail', {}).as(sql`insert into ${auditLog}
+    (id, user_id, role, action, resource, resource_id, patient_id, status, ip, user_agent, request_id, changes)
+    select ${placeholder('auditId')}::uuid, ${userId ?? sql`${placeholder('currentUserId')}::uuid`}, ${role ?? placeholder('role')}, ${action ?? placeholder('action')}, ${sql.raw(`'${resource}'`)},
+      ${resourceId}, ${patientId ?? sql`null::uuid`}, ${placeholder('status')}::smallint, ${placeholder('ip')}, ${placeholder('userAgent')}, ${placeholder('requestId')},
+      ${changesSql}
+    from ${from}`)
+}
+
+/** Of a refused record the process does not know whose it is: the database says which patient's. */
+const entryPatientIdSql = sql`coalesce(entry.patient_id,
+  case when entry.action = 'auth.denied' then ${patientIdOfRecordSql(sql`entry.resource_id`)} end)`
+const entryColumnsSql = sql.join(
+  Object.values(getTableColumns(auditLog)).map((column) =>
+    column === auditLog.patientId ? entryPatientIdSql : sql`entry.${sql.identifier(column.name)}`,
+  ),
+  sql`, `,
+)
+
+/** A batch whose answer was lost is sent again: what was written of it stays as it is. */
+const insertEntriesStatement = preparedStatement((db: DatabaseOrTransaction) =>
+  db
+    .insert(auditLog)
+    .select(
+      sql`select ${entryColumnsSql} from jsonb_populate_recordset(null::${auditLog}, ${placeholder('rows')}::jsonb) as entry`,
+    )
+    .onConflictDoNothing()
+    .prepare('audit_insert'),
+)
+
+/** Writes one entry now: within the transaction of the change that it tells of. */
+export const insertAuditEntry = (
+  db: Pick<DatabaseOrTransaction, 'insert'>,
+  entry: AuditEntry & { changes?: AuditChanges },
+) => db.insert(auditLog).values({ ...entry, id: newId() })
+
+/** Takes entries that need not delay an answer, and writes them in batches. */
+export type AuditWriter = {
+  /** Never waits and never fails. */
+  enqueue(entry: AuditEntry): void
+  /** How many entries are still to be written. */
+  readonly pendingCount: number
+  /** Whether so many are that no further may be made: nothing is shown then that would leave one. */
+  readonly isFull: boolean
+  /** How many were not written and never will be. */
+  readonly lostCount: number
+  /** Resolves when what was added before is written, or has failed: to how many entries wait for the next time. */
+  flush(): Promise<number>
+  /** Writes rows as {@link AuditWriter.takePending} gave them, once each, however often. Resolves to whether the database took them. */
+  writeRows(rows: readonly string[]): Promise<boolean>
+  /** Gives away what still waits, as JSON. */
+  takePending(): string[]
+  /** Counts entries that are given up. */
+  countLost(entries: number): void
+}
+
+/** An entry as the JSON of its row: text, since thousands of objects that wait are work for the garbage collector. */
+const toEntryJson = (entry: AuditEntry): string =>
+  JSON.stringify({
+    id: newId(),
+    at: new Date().toISOString(),
+    user_id: entry.userId,
+    role: entry.role,
+    action: entry.action,
+    resource: entry.resource,
+    resource_id: entry.resourceId,
+    patient_id: entry.patientId,
+    patient_ids: entry.patientIds,
+    status: entry.status,
+    ip: entry.ip,
+    user_agent: entry.userAgent,
+    request_id: entry.requestId,
+  })
+
+/** Entries of one statement: so many are not kept waiting for the next flush. */
+const maxBatchEntries = 200
+/** Entries kept while the database is away. Beyond, nothing is shown that would leave one. */
+const maxPendingEntries = 10_000
+/** What requests under way may add to that. Beyond, the oldest are dropped and the loss is logged. */
+const maxKeptEntries = 2 * maxPendingEntries
+
+/**
+ * The trail's writer. `schedule` is called when there is something to write, also when that has just failed; what it
+ * has scheduled already is up to it.
+ */
+export function createAuditWriter(db: DatabaseOrTransaction, log: Logger, schedule: () => void): AuditWriter {
+  let pending: string[] = []
+  let inFlightCount = 0
+  let lostCount = 0
+  let lastWrite = Promise.resolve(0)
+
+  /** Writes rows, but for those that the database refuses: it would refuse them for ever. */
+  const insertRows = async (rows: string[]): Promise<void> => {
+    try {
+      await insertEntriesStatement(db, {}).execute({ rows: `[${rows.join(',')}]` })
+    } catch (error) {
+      // Whatever else it is may pass: only what is wrong with an entry itself costs it.
+      if (!isRowRejected(error)) throw error
+      if (rows.length === 1) {
+        lostCount += 1
+        return log.error({ msg: 'an audit entry was refused', lost: 1, err: error })
+      }
+      const half = rows.length >> 1
+      await insertRows(rows.slice(0, half))
+      await insertRows(rows.slice(half))
+    }
+  }
+
+  /** Writes while at least so many wait. Resolves to how many still do. */
+  const writePending = async (minCount: number): Promise<number> => {
+    while (pending.length >= minCount) {
+      const rows = pending.splice(0, maxBatchEntries)
+      inFlightCount = rows.length
+      try {
+        await insertRows(rows)
+      } catch (error) {
+        pending = [...rows, ...pending]
+        const dropped = pending.splice(0, Math.max(0, pending.length - maxKeptEntries)).length
+        lostCount += dropped
+        log.error({ msg: 'audit entries could not be written yet', waiting: pending.length, lost: dropped, err: error })
+        schedule()
+        break
+      } finally {
+        inFlightCount = 0
+      }
+    }
+    return pending.length
+  }
+  return {
+    get pendingCount() {
+      return pending.length + inFlightCount
+    },
+    get isFull() {
+      return pending.length >= maxPendingEntries
+    },
+    get lostCount() {
+      return lostCount
+    },
+    enqueue(entry) {
+      pending.push(toEntryJson(entry))
+      if (pending.length === maxBatchEntries) lastWrite = lastWrite.then(() => writePending(maxBatchEntries))
+      schedule()
+    },
+    flush() {
+      lastWrite = lastWrite.then(() => writePending(1))
+      return lastWrite
+    },
+    async writeRows(rows) {
+      try {
+        for (let at = 0; at < rows.length; at += maxBatchEntries) await insertRows(rows.slice(at, at + maxBatchEntries))
+        return true
+      } catch {
+        return false
+      }
+    },
+    takePending: () => pending.splice(0),
+    countLost(entries) {
+      lostCount += entries
+    },
+  }
+}
+
+/** How often the last flush is tried, a second apart. */
+const maxFlushAttempts = 3
+
+/**
+ * Flushes before the connections are closed. While the database is away it tries again; what then remains is kept by
+ * `saveRows`, which says where, for the next start, or else is lost.
+ */
+export async function flushAtShutdown(
+  auditWriter: AuditWriter,
+  log: Logger,
+  saveRows?: (rows: string[]) => Promise<string>,
+): Promise<void> {
+  let leftCount = await auditWriter.flush()
+  for (let attempts = 1; leftCount > 0 && attempts < maxFlushAttempts; attempts += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    leftCount = await auditWriter.flush()
+  }
+  const rows = auditWriter.takePending()
+  if (rows.length === 0) return
+  try {
+    if (!saveRows) throw new Error('there is no place to keep them')
+    const file = await saveRows(rows)
+    log.warn({ msg: 'audit entries are kept for the next start', entries: rows.length, file })
+  } catch (err) {
+    auditWriter.countLost(rows.length)
+    log.error({ msg: 'audit entries were lost', lost: rows.length, err })
+  }
+}

@@ -1,0 +1,208 @@
+import { randomBytes } from 'node:crypto'
+import { type Context, Hono } from 'hono'
+import { allowAnyone, auditLogFullProblem, can, type GuardedEnv, getClientInfo } from '../../access/can.ts'
+import { permissions } from '../../access/permissions.ts'
+import type { AppEnv, BaseContext } from '../../context.ts'
+import { respondWithRecord } from '../../http/etag.ts'
+import { IdParam } from '../../http/field-types.ts'
+import { binaryResponse, createdResponse, deletedResponse, recordResponse } from '../../http/operation-description.ts'
+import { Problem } from '../../http/problem.ts'
+import { noQuery, valid } from '../../http/validation.ts'
+import { hashToken } from '../auth/tokens.ts'
+import { renderCalendar } from './icalendar.ts'
+import {
+  createFeed,
+  deleteFeed,
+  findFeed,
+  findFeedByToken,
+  getFeed,
+  getFeedAppointments,
+  getSubjectAccess,
+} from './queries.ts'
+import { FeedQuery, FeedResponse, type FeedSubject, NewFeedResponse } from './schema.ts'
+
+type IdContext = Context<GuardedEnv, '/:id'>
+/** @throws {Problem} 404 where the caller does not see the doctor or patient in the path */
+const assertSubjectInPath = (subject: FeedSubject) => (c: IdContext) =>
+  getSubjectAccess(c.env.db, c.get('requestContext'), subject, c.req.param('id'))
+/** @throws {Problem} 404 where the caller has no feed of the doctor or patient in the path */
+const assertFeedInPath = (subject: FeedSubject) => (c: IdContext) =>
+  findFeed(c.env.db, c.get('requestContext'), subject, c.req.param('id'))
+
+/**
+ * Answers with the new feed and its URL, the one time that it is told. It is a reference (RFC 3986, section 4.2), like
+ * every URL of the API: under which name clients reach it, no header says that could be trusted.
+ */
+async function respondWithNewFeed(c: Context<GuardedEnv>, subject: FeedSubject, subjectId: string) {
+  const token = randomBytes(32).toString('base64url')
+  const { etag, ...feed } = await createFeed(
+    c.env.db,
+    c.env.config,
+    c.get('requestContext'),
+    subject,
+    subjectId,
+    hashToken(token),
+  )
+  const path = `/api/${subject}s/${subjectId}`
+  const headers = { ETag: `"${etag}"`, Location: `${path}/calendar-feed` }
+  return c.json({ ...feed, url: `${path}/calendar.ics?token=${token}` }, 201, headers)
+}
+
+async function respondWithFeed(c: Context<GuardedEnv>, subject: FeedSubject, subjectId: string) {
+  const feed = await getFeed(c.env.db, c.get('requestContext'), subject, subjectId)
+  c.set('auditSubject', { resourceId: feed.id })
+  return respondWithRecord(c, feed)
+}
+
+const listAuditAction = permissions['appointments:list'].audit
+const auditResource = 'appointment'
+
+/**
+ * What the feed of this token shows, to whoever has it, and what is told of that in the trail: whoever made it is the
+ * one who looks. A token that opens nothing is nobody's, and like a bad access token it leaves no row.
+ * @throws {Problem} 404, whatever the reason
+ */
+async function openFeed(c: BaseContext, subject: FeedSubject, subjectId: string, token: string | undefined) {
+  const { db, auditWriter } = c.env
+  if (auditWriter.isFull) throw auditLogFullProblem()
+  const feed = await findFeedByToken(db, hashToken(token ?? ''))
+  if (!feed) throw new Problem('not-found')
+  const actor = { userId: feed.userId, role: feed.role, ...getClientInfo(c) }
+  const content = await getFeedAppointments(db, feed, subject, subjectId)
+  if (content) return { content, actor }
+  const patientId = subject === 'patient' ? subjectId : undefined
+  auditWriter.enqueue({
+    ...actor,
+    action: 'auth.denied',
+    resource: auditResource,
+    resourceId: subjectId,
+    patientId,
+    status: 404,
+  })
+  throw new Problem('not-found')
+}
+
+const assertFeedOpens = (subject: FeedSubject) => (c: Context<AppEnv, '/:id'>) =>
+  openFeed(c, subject, c.req.param('id').toLowerCase(), c.req.query('token'))
+
+async function respondWithCalendar(
+  c: Context<AppEnv>,
+  subject: FeedSubject,
+  subjectId: string,
+  { token, detail }: { token: string; detail?: 'full' | undefined },
+) {
+  const { content, actor } = await openFeed(c, subject, subjectId, token)
+  const calendar = renderCalendar(subject, content, detail === 'full')
+  const patientIds =
+    subject === 'patient' ? [subjectId] : [...new Set(content.appointments.map(({ patient }) => patient.id))]
+  c.env.auditWriter.enqueue({ ...actor, action: listAuditAction, resource: auditResource, patientIds, status: 200 })
+  return c.body(calendar, 200, { 'Content-Type': 'text/calendar; charset=utf-8' })
+}
+
+export const calendarRoutes = new Hono()
+  .get(
+    '/doctors/:id/calendar-feed',
+    can('doctorFeeds:get', {
+      operationId: 'getDoctorFeed',
+      summary: 'Get one’s feed of a doctor’s calendar',
+      description: 'Never its URL, which is told once.',
+      responds: recordResponse(FeedResponse),
+    }),
+    valid('param', IdParam),
+    noQuery(assertFeedInPath('doctor')),
+    (c) => respondWithFeed(c, 'doctor', c.req.valid('param').id),
+  )
+  .post(
+    '/doctors/:id/calendar-feed',
+    can('doctorFeeds:create', {
+      operationId: 'createDoctorFeed',
+      summary: 'Make a URL to subscribe to a doctor’s calendar',
+      description:
+        'In place of an earlier one, whose URL ends. The new URL is told once. It ends with its owner’s access, password change, reset or deactivation.',
+      responds: createdResponse(NewFeedResponse, { isIdempotent: false }),
+      limits: ['CALENDAR_FEEDS_PER_ACCOUNT'],
+    }),
+    valid('param', IdParam),
+    noQuery(assertSubjectInPath('doctor')),
+    (c) => respondWithNewFeed(c, 'doctor', c.req.valid('param').id),
+  )
+  .delete(
+    '/doctors/:id/calendar-feed',
+    can('doctorFeeds:delete', {
+      operationId: 'deleteDoctorFeed',
+      summary: 'End the URL of one’s feed of a doctor’s calendar',
+      responds: deletedResponse,
+    }),
+    valid('param', IdParam),
+    noQuery(assertFeedInPath('doctor')),
+    async (c) => {
+      await deleteFeed(c.env.db, c.get('requestContext'), 'doctor', c.req.valid('param').id)
+      return c.body(null, 204)
+    },
+  )
+  .get(
+    '/doctors/:id/calendar.ics',
+    allowAnyone({
+      operationId: 'readDoctorCalendar',
+      summary: 'Read a doctor’s calendar',
+      description:
+        'For calendar programs: the token in the URL is the authorisation. The times alone, unless `detail=full`.',
+      responds: binaryResponse(['text/calendar']),
+    }),
+    valid('param', IdParam),
+    valid('query', FeedQuery, { precheck: assertFeedOpens('doctor') }),
+    (c) => respondWithCalendar(c, 'doctor', c.req.valid('param').id, c.req.valid('query')),
+  )
+  .get(
+    '/patients/:id/calendar-feed',
+    can('patientFeeds:get', {
+      operationId: 'getPatientFeed',
+      summary: 'Get one’s feed of a patient’s calendar',
+      description: 'Never its URL, which is told once.',
+      responds: recordResponse(FeedResponse),
+    }),
+    valid('param', IdParam),
+    noQuery(assertFeedInPath('patient')),
+    (c) => respondWithFeed(c, 'patient', c.req.valid('param').id),
+  )
+  .post(
+    '/patients/:id/calendar-feed',
+    can('patientFeeds:create', {
+      operationId: 'createPatientFeed',
+      summary: 'Make a URL to subscribe to a patient’s calendar',
+      description:
+        'In place of an earlier one, whose URL ends. The new URL is told once. It ends with its owner’s access, password change, reset or deactivation.',
+      responds: createdResponse(NewFeedResponse, { isIdempotent: false }),
+      limits: ['CALENDAR_FEEDS_PER_ACCOUNT'],
+    }),
+    valid('param', IdParam),
+    noQuery(assertSubjectInPath('patient')),
+    (c) => respondWithNewFeed(c, 'patient', c.req.valid('param').id),
+  )
+  .delete(
+    '/patients/:id/calendar-feed',
+    can('patientFeeds:delete', {
+      operationId: 'deletePatientFeed',
+      summary: 'End the URL of one’s feed of a patient’s calendar',
+      responds: deletedResponse,
+    }),
+    valid('param', IdParam),
+    noQuery(assertFeedInPath('patient')),
+    async (c) => {
+      await deleteFeed(c.env.db, c.get('requestContext'), 'patient', c.req.valid('param').id)
+      return c.body(null, 204)
+    },
+  )
+  .get(
+    '/patients/:id/calendar.ics',
+    allowAnyone({
+      operationId: 'readPatientCalendar',
+      summary: 'Read a patient’s calendar',
+      description:
+        'For calendar programs: the token in the URL is the authorisation. Patient and reason are named only with `detail=full`.',
+      responds: binaryResponse(['text/calendar']),
+    }),
+    valid('param', IdParam),
+    valid('query', FeedQuery, { precheck: assertFeedOpens('patient') }),
+    (c) => respondWithCalendar(c, 'patient', c.req.valid('param').id, c.req.valid('query')),
+  )

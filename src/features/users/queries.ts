@@ -1,0 +1,157 @@
+import { and, count, eq, sql } from 'drizzle-orm'
+import type { z } from 'zod'
+import type { RequestContext } from '../../access/can.ts'
+import { roleMay, rolesWith } from '../../access/permissions.ts'
+import { auditedTable } from '../../audit/audited-table.ts'
+import { auditEntryCte, auditParams } from '../../audit/entry.ts'
+import type { Database, DatabaseOrTransaction } from '../../database/client.ts'
+import { violatesConstraint } from '../../database/errors.ts'
+import { newId } from '../../database/id.ts'
+import { defineKeysetList, preparedPageQuery } from '../../database/query/keyset-list.ts'
+import { preparedStatement } from '../../database/query/prepared-statement.ts'
+import { matchesSearch } from '../../database/query/search.ts'
+import { isStaleIfMatch } from '../../http/etag.ts'
+import { Problem } from '../../http/problem.ts'
+import { findUser, revokeAccess } from '../auth/account-queries.ts'
+import { passwordResets, userColumns, users } from '../auth/schema.ts'
+import { assertLiveSession, lockedSessionCte } from '../auth/session-queries.ts'
+import type { NewUser, UserPatch, UserQuery } from './schema.ts'
+
+const { placeholder } = sql
+
+/** @throws {Problem} 404 */
+export async function getUser(db: DatabaseOrTransaction, id: string) {
+  const user = await findUser(db, id)
+  if (!user) throw new Problem('not-found')
+  return user
+}
+
+type UserFilters = { q: boolean; role: boolean; active: boolean }
+
+const userList = defineKeysetList({
+  orders: { createdAt: { key: users.createdAt, type: 'timestamptz', id: users.id } },
+  where: (filters: UserFilters) =>
+    and(
+      filters.q ? matchesSearch(users.search) : undefined,
+      filters.role ? eq(users.role, placeholder('role')) : undefined,
+      filters.active ? eq(users.active, placeholder('active')) : undefined,
+    ),
+  preparePage: (db, parts) =>
+    preparedPageQuery(
+      db,
+      parts.filters.q ? undefined : 'users',
+      parts,
+      { jsonColumns: userColumns, serverColumns: { id: users.id } },
+      (fields) => db.select(fields).from(users),
+    ),
+  prepareCount: (db, where) => db.select({ count: count() }).from(users).where(where).prepare('users_count'),
+})
+
+type UserListQuery = Pick<z.output<typeof UserQuery>, 'q' | 'role' | 'active'>
+
+export const listUsers = (db: DatabaseOrTransaction, { q, role, active }: UserListQuery) =>
+  userList(
+    db,
+    { q: q !== undefined, role: role !== undefined, active: active !== undefined },
+    { q, role, active: active === 'true' },
+  )
+
+/** The roles that may change accounts. */
+const administrators = sql.raw(
+  `(${rolesWith('users:update')
+    .map((role) => `'${role}'`)
+    .join(', ')})`,
+)
+
+/**
+ * Another active administrator remains. Locking them all, always in the same order, makes two who demote each other at
+ * the same moment take turns: the second finds itself the last.
+ */
+const anotherAdminRemains = sql`(${users.role} not in ${administrators} or not ${users.active} or
+  (select count(*) from (select from ${users} as admins where admins.role_name in ${administrators} and admins.active order by admins.id for update) as locked) > 1)`
+
+type UserVariant = { isDemotion: boolean }
+const auditedUsers = auditedTable(users, userColumns, {
+  resource: 'user',
+  changeableRows: ({ isDemotion }: UserVariant) => (isDemotion ? anotherAdminRemains : undefined),
+})
+
+/** @throws {Problem} 409 where the address is another account's */
+export const createUser = (
+  db: DatabaseOrTransaction,
+  context: RequestContext,
+  values: Omit<z.output<typeof NewUser>, 'password'> & { passwordHash: string },
+) => auditedUsers.insert(db, context, { ...values, id: newId() })
+
+/**
+ * @throws {Problem} 404, 409 on the last active administrator, on a taken address and on the role of a doctor's account
+ */
+export async function changeUser(
+  db: Database,
+  context: RequestContext,
+  id: string,
+  values: z.output<typeof UserPatch>,
+) {
+  if (values.active === undefined) return updateUser(db, context, id, values)
+  return db.transaction(async (tx) => {
+    const [before] = await tx.select({ active: users.active }).from(users).where(eq(users.id, id)).for('no key update')
+    const user = await updateUser(tx, context, id, values)
+    if (before?.active && values.active) return user
+    // Also of one that becomes active again: nothing that was begun at the moment of its end comes back.
+    const { ip, userAgent, requestId, role } = context
+    await revokeAccess(tx, id, { userId: context.userId, role, ip, userAgent, requestId }, 200)
+    return user
+  })
+}
+
+async function updateUser(
+  db: DatabaseOrTransaction,
+  context: RequestContext,
+  id: string,
+  values: z.output<typeof UserPatch>,
+) {
+  const isDemotion = values.active === false || (values.role !== undefined && !roleMay(values.role, 'users:update'))
+  const user = await auditedUsers.update(db, context, { isDemotion }, id, values).catch((error: unknown) => {
+    if (!violatesConstraint(error, 'doctors_account_fkey')) throw error
+    throw new Problem('conflict', { detail: 'The account is linked to a doctor: unlink it before its role changes.' })
+  })
+  if (user) return user
+  const { etag } = await getUser(db, id)
+  if (isStaleIfMatch(context.ifMatch, etag)) throw new Problem('precondition-failed')
+  throw new Problem('conflict', { detail: 'This is the last active administrator.' })
+}
+
+const createResetStatement = preparedStatement((db: DatabaseOrTransaction) => {
+  const newReset = db.$with('resets', {}).as(sql`insert into ${passwordResets} (user_id, token_hash, expires_at)
+    select ${users.id}, ${placeholder('tokenHash')}, now() + interval '1 hour' from session, ${users} where ${eq(users.id, placeholder('id'))}
+    on conflict (user_id) do update set token_hash = excluded.token_hash, expires_at = excluded.expires_at returning *`)
+  const auditEntry = auditEntryCte(db, {
+    resource: 'user',
+    change: 'created',
+    from: sql`${passwordResets}`,
+    resourceId: passwordResets.userId,
+  })
+  return db
+    .with(lockedSessionCte(db), newReset, auditEntry)
+    .select({ expiresAt: passwordResets.expiresAt })
+    .from(passwordResets)
+    .prepare('reset_open')
+})
+
+/** Opens a reset of the account's password, in place of an earlier one. @throws {Problem} 401 where the session has ended, 404 */
+export async function createPasswordReset(
+  db: DatabaseOrTransaction,
+  context: RequestContext,
+  id: string,
+  tokenHash: string,
+) {
+  const [reset] = await createResetStatement(db, {}).execute({
+    ...auditParams(context, 201),
+    session: context.sessionId,
+    id,
+    tokenHash,
+  })
+  if (reset) return reset
+  await assertLiveSession(db, context)
+  throw new Problem('not-found')
+}
