@@ -28,7 +28,7 @@ const replacements: Replacement[] = [
   { pattern: / on conflict do nothing\b/g, by: '' },
   // Who may do what.
   { pattern: /, (doctor|patient): '\w+'/g, by: '' },
-  { pattern: /'(seen|added|addedOrIs|addedOrTreats|own|uploaded)'(?=[, }]+)/g, by: "'all'" },
+  { pattern: /'(visible|createdBy\w+|ownProfile|uploadedByCaller)'(?=[, }]+)/g, by: "'all'" },
 ]
 
 /** The places between brackets at `open` where the arguments of a call begin and end. */
