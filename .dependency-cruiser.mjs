@@ -57,11 +57,12 @@ export default {
       to: { path: '^src/features/', pathNot: ['^src/features/$1/', '^src/features/[^/]+/schema\\.ts$'] },
     },
     {
-      name: 'only-visibility-names-the-tables-of-features',
+      name: 'only-access-names-the-tables-of-features',
       severity: 'error',
       from: {
         path: '^src/(access|audit|idempotency|http|database|observability)/',
-        pathNot: '^src/(access/visibility|(access|audit|idempotency)/schema)\\.ts$',
+        pathNot:
+          '^src/(access/(visibility|authenticate|live-session|patient-access|doctor-access)|(access|audit|idempotency)/schema)\\.ts$',
       },
       to: { path: '^src/features/' },
     },

@@ -1,20 +1,29 @@
 import { Hono, type MiddlewareHandler } from 'hono'
 import { findUnguardedRoutes } from './access/can.ts'
+import { accessConstraints } from './access/constraints.ts'
 import { auditRoutes } from './audit/routes.ts'
 import type { AppEnv } from './context.ts'
+import { appointmentConstraints } from './features/appointments/constraints.ts'
 import { appointmentRoutes } from './features/appointments/routes.ts'
 import { accountRoutes } from './features/auth/account-routes.ts'
+import { accountConstraints } from './features/auth/constraints.ts'
 import { authRoutes } from './features/auth/routes.ts'
+import { userRoutes } from './features/auth/user-routes.ts'
+import { calendarConstraints } from './features/calendar/constraints.ts'
 import { calendarRoutes } from './features/calendar/routes.ts'
+import { doctorConstraints } from './features/doctors/constraints.ts'
 import { doctorRoutes } from './features/doctors/routes.ts'
+import { mappingConstraints } from './features/mappings/constraints.ts'
 import { mappingRoutes } from './features/mappings/routes.ts'
+import { patientConstraints } from './features/patients/constraints.ts'
 import { patientRoutes } from './features/patients/routes.ts'
+import { reportConstraints } from './features/reports/constraints.ts'
 import { reportRoutes } from './features/reports/routes.ts'
-import { userRoutes } from './features/users/routes.ts'
 import { applyCors } from './http/cors.ts'
 import { createNotFoundHandler } from './http/not-found.ts'
-import { renderProblem } from './http/problem-response.ts'
+import { createErrorHandler } from './http/problem-response.ts'
 import { applyResponseHeaders, prepareResponseHeaders } from './http/response-headers.ts'
+import { idempotencyConstraints } from './idempotency/constraints.ts'
 import { startObservation } from './observability/request-observation.ts'
 import { observabilityRoutes } from './observability/routes.ts'
 import { createDocsRoutes } from './openapi/routes.ts'
@@ -28,10 +37,23 @@ const perRequestMiddleware: MiddlewareHandler<AppEnv> = async (c, next) => {
   endObservation()
 }
 
+/** What each constraint of the database means to a client. */
+export const constraintProblems = {
+  ...accessConstraints,
+  ...idempotencyConstraints,
+  ...accountConstraints,
+  ...patientConstraints,
+  ...doctorConstraints,
+  ...mappingConstraints,
+  ...appointmentConstraints,
+  ...reportConstraints,
+  ...calendarConstraints,
+}
+
 // A path answers the same with and without a slash at its end.
 const baseApp = new Hono<AppEnv>({ strict: false })
 
-baseApp.onError(renderProblem)
+baseApp.onError(createErrorHandler(constraintProblems))
 baseApp.notFound(createNotFoundHandler(baseApp))
 baseApp.use(perRequestMiddleware)
 

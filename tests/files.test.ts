@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import S3rver from 's3rver'
 import { afterAll, describe, expect, it } from 'vitest'
+import type { ListableFileStore } from '../src/context.ts'
 import { createFolderFileStore } from '../src/features/reports/file-store.folder.ts'
 import { createS3FileStore } from '../src/features/reports/file-store.s3.ts'
-import type { ListableFileStore } from '../src/features/reports/file-store.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'hospital-files-'))
 const server = new S3rver({

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { sql } from 'drizzle-orm'
 import { afterAll, describe, expect, it } from 'vitest'
-import { limitExceededProblem } from '../src/access/usage-limits.ts'
+import { limitExceededProblem } from '../src/http/usage-limits.ts'
 import { type Answer, Api, doctor, type Person, password, patient, world } from './support/api.ts'
 
 const { api, url, admin } = await world({

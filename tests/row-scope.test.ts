@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { getPatientAccess } from '../src/access/patient-access.ts'
-import type { RowScope } from '../src/access/permissions.ts'
+import type { RowScope } from '../src/roles.ts'
 import { doctor, patient, world } from './support/api.ts'
 
 const { api, admin } = await world()

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { describe, expect, it, vi } from 'vitest'
-import { limitHasher, type PasswordHasher } from '../src/features/auth/passwords.ts'
+import type { PasswordHasher } from '../src/context.ts'
+import { limitHasher } from '../src/features/auth/passwords.ts'
 import { Api, password, world } from './support/api.ts'
 
 const settings = { LOGIN_FAILURES_PER_ACCOUNT: '3', LOGIN_FAILURES_PER_ADDRESS: '6', REGISTRATIONS_PER_ADDRESS: '4' }

@@ -1,32 +1,14 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import { validate as isUuid } from 'uuid'
-import type { AuditActor, AuditSubject } from '../audit/entry.ts'
-import type { AppEnv, BaseContext, Dependencies } from '../context.ts'
-import { authenticateRequest } from '../features/auth/authenticate.ts'
+import type { AppEnv, AuditActor, AuditSubject, BaseContext, GuardedEnv } from '../context.ts'
 import { assertAcceptsJson } from '../http/accept.ts'
 import { toClientNetwork } from '../http/client-network.ts'
 import { parseIfMatch } from '../http/etag.ts'
 import { type OperationDescription, operationMetadata, respondsWithJson } from '../http/operation-description.ts'
 import { Problem } from '../http/problem.ts'
-import { getPermission, type PermissionName, type Role, type RowScope } from './permissions.ts'
-import { countRequest } from './usage-limits.ts'
-
-/** Who asks, what for, and how far they may go: what scope and trail need to know of a request. */
-export type RequestContext = {
-  userId: string
-  role: Role
-  /** The session of the access token. */
-  sessionId: string
-  scope: RowScope
-  action: string
-  /** The versions of a record that a change is for (If-Match), as `http/etag.ts` makes them; null where any will do. */
-  ifMatch: string | null
-  ip: string
-  userAgent: string | null
-  requestId: string
-}
-
-export type GuardedEnv = { Bindings: Dependencies; Variables: AppEnv['Variables'] & { requestContext: RequestContext } }
+import { authenticateRequest } from './authenticate.ts'
+import { getPermission, type PermissionName } from './permissions.ts'
+import { countRequest } from './request-counting.ts'
 
 /** What a route's guard lets through: a permission by name, or anyone; and what it says of the route. `app.ts` refuses a route without one. */
 export const guardMetadata = Symbol('guard')

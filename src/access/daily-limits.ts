@@ -1,10 +1,10 @@
 import { and, eq, gt, type SQL, sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
-import type { DatabaseOrTransaction } from '../database/client.ts'
+import type { DatabaseOrTransaction } from '../context.ts'
 import { preparedStatement } from '../database/query/prepared-statement.ts'
-import type { Role } from './permissions.ts'
+import { limitExceededProblem, type UsageLimitName } from '../http/usage-limits.ts'
+import type { Role } from '../roles.ts'
 import { dailyUse } from './schema.ts'
-import { limitExceededProblem, type UsageLimitName } from './usage-limits.ts'
 
 const { placeholder } = sql
 

@@ -1,10 +1,9 @@
 import { and, eq, sql } from 'drizzle-orm'
-import type { DatabaseOrTransaction } from '../database/client.ts'
+import type { DatabaseOrTransaction, RequestContext } from '../context.ts'
 import { preparedStatement } from '../database/query/prepared-statement.ts'
 import { doctors } from '../features/doctors/schema.ts'
 import { Problem } from '../http/problem.ts'
-import type { RequestContext } from './can.ts'
-import type { RowScope } from './permissions.ts'
+import type { RowScope } from '../roles.ts'
 import { inScope, notDeleted } from './visibility.ts'
 
 const doctorExistsStatement = preparedStatement((db: DatabaseOrTransaction) =>

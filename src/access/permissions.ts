@@ -1,19 +1,4 @@
-export const roles = ['admin', 'doctor', 'patient'] as const
-export type Role = (typeof roles)[number]
-
-/**
- * How far a permission goes; `visibility.ts` says each as SQL.
- * `all`: every row. `visible`: what the caller sees. The others are narrower than what the caller sees,
- * so that going past them is a 403 and not a 404.
- */
-export type RowScope =
-  | 'all'
-  | 'visible'
-  | 'createdByCaller'
-  | 'createdByOrSelf'
-  | 'createdByOrTreatingDoctor'
-  | 'ownProfile'
-  | 'uploadedByCaller'
+import { type Role, type RowScope, roles } from '../roles.ts'
 
 /**
  * `audit` is the action that using the permission leaves in the trail. `asksSession`: the database is asked whether the

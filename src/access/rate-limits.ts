@@ -1,11 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Config } from '../config.ts'
-
-/** Counts one request of a key: 0 where it is within the limit, else in how many seconds the next one will be. */
-export type RateLimiter = (key: string) => number | Promise<number>
-
-export type RateLimitName = 'REQUESTS_PER_ACCOUNT_MIN' | 'REQUESTS_PER_ADDRESS_MIN'
-export type RateLimiters = Record<RateLimitName, RateLimiter>
+import type { RateLimiter, RateLimiters } from '../context.ts'
 
 /** Cloudflare's binding, which counts over all isolates of a location; its limit stands in wrangler.toml. */
 export type RateLimitBinding = { limit(options: { key: string }): Promise<{ success: boolean }> }

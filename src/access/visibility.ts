@@ -6,7 +6,7 @@ import { doctors } from '../features/doctors/schema.ts'
 import { mappings } from '../features/mappings/schema.ts'
 import { patients } from '../features/patients/schema.ts'
 import { reports } from '../features/reports/schema.ts'
-import type { RowScope } from './permissions.ts'
+import type { RowScope } from '../roles.ts'
 
 /*
  * Which rows the caller sees, as SQL. Every statement about patients' data goes through `canSeePatient`, or in a list through
@@ -116,3 +116,10 @@ const scopeConditions: Record<Exclude<RowScope, 'all' | 'visible'>, SQL | undefi
 /** Of what the caller sees, the rows that the permission reaches. */
 export const inScope = (scope: RowScope): SQL | undefined =>
   scope === 'all' || scope === 'visible' ? undefined : scopeConditions[scope]
+
+/** The patient whose data the record with this id is, of whatever kind it is: UUIDs do not collide. Null where it is no patient's. */
+export const patientIdOfRecordSql = (id: SQL): SQL =>
+  sql`(select ${patients.id} from ${patients} where ${patients.id} = ${id}
+    union all select ${mappings.patientId} from ${mappings} where ${mappings.id} = ${id}
+    union all select ${appointments.patientId} from ${appointments} where ${appointments.id} = ${id}
+    union all select ${reports.patientId} from ${reports} where ${reports.id} = ${id} limit 1)`

@@ -1,30 +1,13 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import type { RequestContext } from '../access/can.ts'
-import { patientIdOfRecordSql } from '../access/patient-of-record.ts'
-import type { DatabaseOrTransaction } from '../database/client.ts'
+import { patientIdOfRecordSql } from '../access/visibility.ts'
+import type { AuditActor, AuditEntry, AuditWriter, DatabaseOrTransaction, Logger, RequestContext } from '../context.ts'
 import { isRowRejected } from '../database/errors.ts'
 import { newId } from '../database/id.ts'
 import { preparedStatement } from '../database/query/prepared-statement.ts'
-import type { Logger } from '../observability/logger.ts'
 import { type AuditChanges, auditLog } from './schema.ts'
 
 const { placeholder } = sql
-
-/** Whose data an entry is about. A list of patients' data names all of them. */
-export type AuditSubject = { resourceId?: string | undefined; patientId?: string | undefined; patientIds?: string[] }
-
-/** Who did it, from where. */
-export type AuditActor = {
-  userId: string | null
-  role: string | null
-  ip: string
-  userAgent: string | null
-  requestId: string
-}
-
-/** One row of the trail, as it is written behind an answer. */
-export type AuditEntry = AuditActor & AuditSubject & { action: string; resource: string; status: number }
 
 type ClientInfo = Pick<AuditActor, 'ip' | 'userAgent' | 'requestId'>
 
@@ -142,26 +125,6 @@ export const insertAuditEntry = (
   db: Pick<DatabaseOrTransaction, 'insert'>,
   entry: AuditEntry & { changes?: AuditChanges },
 ) => db.insert(auditLog).values({ ...entry, id: newId() })
-
-/** Takes entries that need not delay an answer, and writes them in batches. */
-export type AuditWriter = {
-  /** Never waits and never fails. */
-  enqueue(entry: AuditEntry): void
-  /** How many entries are still to be written. */
-  readonly pendingCount: number
-  /** Whether so many are that no further may be made: nothing is shown then that would leave one. */
-  readonly isFull: boolean
-  /** How many were not written and never will be. */
-  readonly lostCount: number
-  /** Resolves when what was added before is written, or has failed: to how many entries wait for the next time. */
-  flush(): Promise<number>
-  /** Writes rows as {@link AuditWriter.takePending} gave them, once each, however often. Resolves to whether the database took them. */
-  writeRows(rows: readonly string[]): Promise<boolean>
-  /** Gives away what still waits, as JSON. */
-  takePending(): string[]
-  /** Counts entries that are given up. */
-  countLost(entries: number): void
-}
 
 /** An entry as the JSON of its row: text, since thousands of objects that wait are work for the garbage collector. */
 const toEntryJson = (entry: AuditEntry): string =>

@@ -1,7 +1,7 @@
 import { and, count, eq, gte, lt, or, type SQL, sql } from 'drizzle-orm'
 import { alias, QueryBuilder } from 'drizzle-orm/pg-core'
 import type { z } from 'zod'
-import type { DatabaseOrTransaction } from '../database/client.ts'
+import type { DatabaseOrTransaction } from '../context.ts'
 import { getUuidTime } from '../database/id.ts'
 import { defineKeysetList, preparedPageQuery } from '../database/query/keyset-list.ts'
 import { type AuditQuery, auditEntryColumns, auditLog } from './schema.ts'

@@ -3,7 +3,7 @@ import { index, jsonb, pgTable, smallint, text, uuid } from 'drizzle-orm/pg-core
 import * as z from 'zod'
 import { idColumn, timestampColumn } from '../database/columns.ts'
 import { idField, instantField } from '../http/field-types.ts'
-import { newestFirstQuery } from '../http/paging.ts'
+import { newestFirstQuery } from '../http/list-query.ts'
 import { requestIdPattern } from '../http/response-headers.ts'
 import { createResponseSchema } from '../http/response-schema.ts'
 

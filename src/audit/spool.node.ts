@@ -1,8 +1,7 @@
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { AuditWriter, Logger } from '../context.ts'
 import { newId } from '../database/id.ts'
-import type { Logger } from '../observability/logger.ts'
-import type { AuditWriter } from './entry.ts'
 
 const isSpoolFile = (name: string) => /^audit-[0-9a-f-]{36}\.jsonl$/.test(name)
 

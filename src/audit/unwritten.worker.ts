@@ -1,5 +1,4 @@
-import type { Logger } from '../observability/logger.ts'
-import type { AuditWriter } from './entry.ts'
+import type { AuditWriter, Logger } from '../context.ts'
 
 /** How often the entries of a request are tried behind its answer, a second apart. */
 const maxWriteAttempts = 3

@@ -1,9 +1,9 @@
-import type { Role } from '../access/permissions.ts'
 import { auditLog } from '../audit/schema.ts'
-import type { Database } from '../database/client.ts'
+import type { Database } from '../context.ts'
 import { newId } from '../database/id.ts'
 import { nodePasswordHasher } from '../features/auth/passwords.node.ts'
 import { firstAccount, users } from '../features/auth/schema.ts'
+import type { Role } from '../roles.ts'
 
 type NewCommandAccount = { id?: string; name: string; email: string; password: string; role: Role }
 

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { type Config, findMisspeltSettings } from '../config.ts'
-import { closeDatabase, connectDatabase, type Database } from '../database/client.ts'
+import type { Database } from '../context.ts'
+import { closeDatabase, connectDatabase } from '../database/client.ts'
 import { describeDatabaseUrl } from '../database/error-descriptions.ts'
 import { isListening, openDatabase } from '../runtime/node/startup.ts'
 import { CommandError, describeCommandError } from './command-error.ts'

@@ -1,12 +1,8 @@
-import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
+import { drizzle } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
+import type { Database } from '../context.ts'
 import { ConnectionPool, type PoolStats } from './pool/connection-pool.ts'
 import { createPooledClient } from './pool/pooled-client.ts'
-
-/** What a statement is sent to: a pool, or the transaction that it is part of. */
-export type DatabaseOrTransaction = Omit<PostgresJsDatabase, 'transaction'>
-/** Connections to take. */
-export type Database = PostgresJsDatabase & { $client: postgres.Sql }
 
 /** JSON stays text: a column takes it apart where it is read, and an answer passes it on. */
 const jsonTextType = { to: 114, from: [114, 3802], serialize: String, parse: (text: string) => text }

@@ -1,23 +1,4 @@
 import { DrizzleQueryError } from 'drizzle-orm'
-import { invalidFieldProblem, Problem } from '../http/problem.ts'
-
-/** What each constraint means to the one who ran into it. */
-const constraintProblems: Record<string, () => Problem> = {
-  users_email_key: () => new Problem('conflict', { detail: 'An account with this e-mail address exists already.' }),
-  patients_user_id_key: () => new Problem('conflict', { detail: 'This account is linked to a patient already.' }),
-  doctors_email_key: () => new Problem('conflict', { detail: 'A doctor with this e-mail address exists already.' }),
-  doctors_license_number_key: () =>
-    new Problem('conflict', { detail: 'A doctor with this licence number exists already.' }),
-  doctors_user_id_key: () => new Problem('conflict', { detail: 'This account is linked to a doctor already.' }),
-  mappings_patient_id_doctor_id_key: () => new Problem('conflict', { detail: 'This patient has this doctor already.' }),
-  appointments_doctor_overlap: () =>
-    new Problem('overlap', { detail: 'The doctor has another appointment at this time.' }),
-  appointments_patient_overlap: () =>
-    new Problem('overlap', { detail: 'The patient has another appointment at this time.' }),
-  appointments_to_come: () =>
-    new Problem('conflict', { detail: 'There are appointments to come: cancel or move them first.' }),
-  doctors_account_fkey: () => invalidFieldProblem('userId', 'must be an account of role doctor'),
-}
 
 /**
  * What a failure comes to. `unavailable`: the request may be sent again, 503. `conflict`: something else is stored that
@@ -76,12 +57,14 @@ const unavailableCodePattern =
 /** No TLS with the server: its certificate has ended, say, or is of nobody whom Node trusts (Node, `tls`). */
 export const tlsErrorCodePattern = /^(\w*CERT\w*|UNABLE_TO_\w+|ERR_(TLS|SSL)_\w+)$/
 
-function getErrorOutcome(code: string): ErrorOutcome {
+/** What an error with this code comes to. */
+export function getErrorOutcome(code: string): ErrorOutcome {
   if (unavailableCodePattern.test(code) || tlsErrorCodePattern.test(code)) return 'unavailable'
   return outcomesBySqlState[code] ?? outcomesBySqlState[code.slice(0, 2)] ?? 'fault'
 }
 
-const parseDatabaseError = (error: unknown): { code: string; constraint: string } | undefined => {
+/** The code and the constraint of an error of the database, the driver or the network. */
+export const parseDatabaseError = (error: unknown): { code: string; constraint: string } | undefined => {
   const cause = unwrapDrizzleError(error)
   if (!(cause instanceof Error) || !('code' in cause) || typeof cause.code !== 'string') return undefined
   const constraint =
@@ -95,25 +78,6 @@ export const violatesConstraint = (error: unknown, constraint: string): boolean 
 
 /** Whether PostgreSQL refuses the very values of a row, now and ever (classes 22 and 23). */
 export const isRowRejected = (error: unknown): boolean => /^2[23]...$/.test(parseDatabaseError(error)?.code ?? '')
-
-/** The problem that a failure of the database is to the caller, or undefined where it is none of the database. */
-export function toDatabaseProblem(error: unknown): Problem | undefined {
-  const failure = parseDatabaseError(error)
-  if (!failure) return undefined
-  const known = constraintProblems[failure.constraint]
-  if (known) return known()
-  const cause = unwrapDrizzleError(error)
-  switch (getErrorOutcome(failure.code)) {
-    case 'unavailable':
-      return new Problem('unavailable', { cause, headers: { 'Retry-After': '1' } })
-    case 'conflict':
-      return new Problem('conflict', { detail: 'Something that is stored already does not allow this.', cause })
-    case 'unstorable':
-      return invalidFieldProblem('', 'holds a value that cannot be stored', 'unstorable')
-    case 'fault':
-      return new Problem('internal', { cause })
-  }
-}
 
 /** Drizzle puts the statement and its parameters into the message: only the driver's own error may be logged. */
 export const unwrapDrizzleError = (error: unknown) => (error instanceof DrizzleQueryError ? error.cause : error)

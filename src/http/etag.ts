@@ -1,5 +1,5 @@
 import type { Context, HonoRequest } from 'hono'
-import type { GuardedEnv } from '../access/can.ts'
+import type { GuardedEnv } from '../context.ts'
 import type { JsonRow } from '../database/query/json-rows.ts'
 import { respondWithJson } from './json-response.ts'
 

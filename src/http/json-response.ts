@@ -1,7 +1,7 @@
 import type { Context, TypedResponse } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { JSONParsed } from 'hono/utils/types'
-import type { GuardedEnv } from '../access/can.ts'
+import type { GuardedEnv } from '../context.ts'
 import type { JsonText } from '../database/query/json-rows.ts'
 
 /**

@@ -1,6 +1,6 @@
 import type { z } from 'zod'
-import type { UsageLimitName } from '../access/usage-limits.ts'
 import type { ProblemType } from './problem.ts'
+import type { UsageLimitName } from './usage-limits.ts'
 
 /** What a route answers when all goes well; the OpenAPI document and the negotiation of types both go by it. */
 export type ResponseDescription =

@@ -1,13 +1,8 @@
 import type { Context, ErrorHandler } from 'hono'
 import type { AppEnv } from '../context.ts'
-import { toDatabaseProblem } from '../database/errors.ts'
+import { type ConstraintProblems, toDatabaseProblem } from './database-problem.ts'
 import { Problem, problemTypes } from './problem.ts'
 import { buildSecurityHeaders, chooseRequestId } from './response-headers.ts'
-
-const toProblem = (error: Error): Problem => {
-  if (error instanceof Problem) return error
-  return toDatabaseProblem(error) ?? new Problem('internal', { cause: error })
-}
 
 /** A problem as RFC 9457 wants it written. */
 const serializeProblem = ({ type, status, details: { detail, errors } }: Problem, requestId: string): string =>
@@ -45,10 +40,18 @@ function logServerError(error: Error, problem: Problem, c: Context<AppEnv>): voi
   else c.env.logger.error({ ...requestFields, err })
 }
 
-/** Renders whatever was thrown. What is not a {@link Problem} is answered with the request id alone. */
-export const renderProblem: ErrorHandler<AppEnv> = (error, c) => {
-  const problem = toProblem(error)
+/** Answers with a problem. `error` is what was thrown, for the log of a 5xx. */
+export function renderProblem(problem: Problem, c: Context<AppEnv>, error: Error = problem): Response {
   if (problem.status >= 500) logServerError(error, problem, c)
   const body = serializeProblem(problem, c.get('requestId'))
   return c.body(body, problem.status, { ...problem.details.headers, 'Content-Type': 'application/problem+json' })
 }
+
+/** Renders whatever was thrown. What is no {@link Problem} and none of the constraints is answered with the request id alone. */
+export const createErrorHandler =
+  (constraintProblems: ConstraintProblems): ErrorHandler<AppEnv> =>
+  (error, c) => {
+    if (error instanceof Problem) return renderProblem(error, c)
+    const problem = toDatabaseProblem(error, constraintProblems) ?? new Problem('internal', { cause: error })
+    return renderProblem(problem, c, error)
+  }

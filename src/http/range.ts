@@ -1,5 +1,4 @@
-/** The bytes from `first` to `last`, both included, counted from 0. */
-export type ByteRange = { first: number; last: number }
+import type { ByteRange } from '../context.ts'
 
 /**
  * The part of `size` bytes that a `ByteRange` header asks for: undefined where it asks for all of them, as also a header

@@ -1,5 +1,5 @@
 import { and, eq, gt, sql } from 'drizzle-orm'
-import type { DatabaseOrTransaction } from '../database/client.ts'
+import type { DatabaseOrTransaction } from '../context.ts'
 import { preparedStatement } from '../database/query/prepared-statement.ts'
 import { Problem } from '../http/problem.ts'
 import { idempotencyRecords } from './schema.ts'

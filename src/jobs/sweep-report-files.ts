@@ -1,7 +1,6 @@
 import { inArray } from 'drizzle-orm'
 import { validate as isUuid } from 'uuid'
-import type { DatabaseOrTransaction } from '../database/client.ts'
-import type { ListableFileStore } from '../features/reports/file-store.ts'
+import type { DatabaseOrTransaction, ListableFileStore } from '../context.ts'
 import { reports } from '../features/reports/schema.ts'
 
 /** How long an upload may take to get its row, in ms: younger files are left alone. */

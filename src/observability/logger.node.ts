@@ -1,8 +1,9 @@
 import type { Writable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import type { Config } from '../config.ts'
+import type { LogFields, Logger } from '../context.ts'
 import { createPrettyLogger } from './logger.pretty.node.ts'
-import { createJsonLogger, type LogFields, type Logger } from './logger.ts'
+import { createJsonLogger } from './logger.ts'
 
 /** Lines kept for a reader that does not keep up, in characters. Beyond, they are dropped, and it is said how many. */
 const maxBufferedChars = 8 * 1024 * 1024

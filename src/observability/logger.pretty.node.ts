@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
-import { createLogger, type LogFields, type LogFormat, type LoggedError, type Logger, type LogLevel } from './logger.ts'
+import type { LogFields, Logger, LogLevel } from '../context.ts'
+import { createLogger, type LogFormat, type LoggedError } from './logger.ts'
 
 const levelColours = { debug: 'gray', info: 'green', warn: 'yellow', error: 'red' } as const satisfies Record<
   LogLevel,

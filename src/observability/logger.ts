@@ -1,10 +1,7 @@
 import { DrizzleQueryError } from 'drizzle-orm'
+import type { LogFields, Logger, LogLevel } from '../context.ts'
 
 const logLevels = ['debug', 'info', 'warn', 'error'] as const
-export type LogLevel = (typeof logLevels)[number]
-/** What a line tells. An error stands in `err`. */
-export type LogFields = Record<string, unknown>
-export type Logger = Record<LogLevel, (fields: LogFields) => void>
 
 /** What may be known of an error. */
 export type LoggedError = {

@@ -1,6 +1,6 @@
 import cluster from 'node:cluster'
+import type { Metrics } from '../context.ts'
 import { joinAggregatedMetrics } from './metrics.cluster.node.ts'
-import type { Metrics } from './metrics.ts'
 import type { GaugeSources, MetricCounts } from './prometheus.node.ts'
 import { RequestDurations } from './request-durations.ts'
 

@@ -1,9 +1,8 @@
 import { sql } from 'drizzle-orm'
 import journal from '../../drizzle/meta/_journal.json' with { type: 'json' }
-import type { DatabaseOrTransaction } from '../database/client.ts'
+import type { DatabaseOrTransaction, Logger } from '../context.ts'
 import { describeDatabaseError } from '../database/error-descriptions.ts'
 import { Problem } from '../http/problem.ts'
-import type { Logger } from './logger.ts'
 
 /** The newest migration that this code was written for, as drizzle-kit and the database both know it. */
 const newestMigrationMs = Math.max(0, ...journal.entries.map((entry) => entry.when))

@@ -8,8 +8,7 @@ import {
 } from '@opentelemetry/resources'
 import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import manifest from '../../package.json' with { type: 'json' }
-import type { Logger } from './logger.ts'
-import type { TraceParent, Tracing } from './tracing.ts'
+import type { Logger, TraceParent, Tracing } from '../context.ts'
 
 /** How long what is left may take to be sent at the end, in ms. */
 const spanExportTimeoutMs = 2000

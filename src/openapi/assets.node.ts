@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import type { Coding, DocsAsset, DocsAssetName, DocsAssets } from './docs-page.ts'
+import type { Coding, DocsAsset, DocsAssetName, DocsAssets } from '../context.ts'
 
 async function readAsset(name: DocsAssetName): Promise<Record<Coding, DocsAsset>> {
   const body = new Uint8Array(await readFile(fileURLToPath(import.meta.resolve(`swagger-ui-dist/${name}`))))

@@ -3,19 +3,6 @@ export const docsAssetTypes = {
   'swagger-ui.css': 'text/css; charset=utf-8',
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
 } as const
-export type DocsAssetName = keyof typeof docsAssetTypes
-
-/** A content coding (RFC 9110, section 8.4.1). */
-export type Coding = 'identity' | 'gzip'
-
-/**
- * Where the files of Swagger UI are: on Node its package, on Workers the assets uploaded with the Worker. In the `coding`
- * that the client prefers, or as they are: Cloudflare compresses what a Worker answers by itself.
- */
-export type DocsAssets = (name: DocsAssetName, coding: Coding) => Promise<DocsAsset>
-
-/** A file, and what its ETag is made of, which changes with it. */
-export type DocsAsset = { body: ReadableStream | Uint8Array<ArrayBuffer>; coding: Coding; version: string }
 
 /** Nothing of anyone else's: the page may load and ask this server alone. Swagger UI puts styles and images inline. */
 export const docsContentSecurityPolicy = [

@@ -1,8 +1,8 @@
 import manifest from '../../package.json' with { type: 'json' }
 import { type Guard, guardMetadata } from '../access/can.ts'
-import { describeUsageLimit, usageLimitNames } from '../access/usage-limits.ts'
 import { operationMetadata, type ValidatorMetadata, validatorMetadata } from '../http/operation-description.ts'
 import { problemTypes } from '../http/problem.ts'
+import { describeUsageLimit, usageLimitNames } from '../http/usage-limits.ts'
 import { buildOperation, type DescribedRoute } from './operation.ts'
 import { SchemaComponents } from './schema-components.ts'
 

@@ -1,6 +1,5 @@
-import type { PermissionName, Role, RowScope } from '../access/permissions.ts'
-import { getPermission, roles } from '../access/permissions.ts'
-import { describeUsageLimit, isPathCounted } from '../access/usage-limits.ts'
+import { getPermission, type PermissionName } from '../access/permissions.ts'
+import { isPathCounted } from '../access/request-counting.ts'
 import {
   type OperationDescription,
   type ResponseDescription,
@@ -8,7 +7,9 @@ import {
   type ValidatorMetadata,
 } from '../http/operation-description.ts'
 import { type ProblemType, problemTypes } from '../http/problem.ts'
+import { describeUsageLimit } from '../http/usage-limits.ts'
 import { getBodyTypes } from '../http/validation.ts'
+import { type Role, type RowScope, roles } from '../roles.ts'
 import { schemaExamples } from './examples.ts'
 import type { JsonSchema, SchemaComponents } from './schema-components.ts'
 

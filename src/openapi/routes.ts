@@ -1,17 +1,11 @@
 import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import { allowAnyone } from '../access/can.ts'
-import type { AppEnv } from '../context.ts'
+import type { AppEnv, DocsAssetName } from '../context.ts'
 import { matchesIfNoneMatch } from '../http/etag.ts'
 import { binaryResponse, jsonResponse } from '../http/operation-description.ts'
 import { noQuery } from '../http/validation.ts'
-import {
-  type DocsAssetName,
-  docsAssetTypes,
-  docsContentSecurityPolicy,
-  docsHtml,
-  docsStartScript,
-} from './docs-page.ts'
+import { docsAssetTypes, docsContentSecurityPolicy, docsHtml, docsStartScript } from './docs-page.ts'
 import { buildOpenApiDocument, type HonoRoute } from './document.ts'
 
 const OpenApiDocumentResponse = z.looseObject({ openapi: z.string(), paths: z.looseObject({}) })

@@ -2,18 +2,13 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { sql } from 'drizzle-orm'
 import { afterAll, describe, expect, inject, it } from 'vitest'
-import { type AuditEntry, createAuditWriter, flushAtShutdown } from '../../src/audit/entry.ts'
+import { createAuditWriter, flushAtShutdown } from '../../src/audit/entry.ts'
 import { auditLog } from '../../src/audit/schema.ts'
-import {
-  closeDatabase,
-  connectDatabase,
-  type Database,
-  type DatabaseOrTransaction,
-  getPoolStats,
-} from '../../src/database/client.ts'
-import { toDatabaseProblem } from '../../src/database/errors.ts'
+import type { AuditEntry, Database, DatabaseOrTransaction } from '../../src/context.ts'
+import { closeDatabase, connectDatabase, getPoolStats } from '../../src/database/client.ts'
 import { losesPreparedStatements } from '../../src/database/pool/pooler-detection.ts'
 import { getDriverClient } from '../../src/database/query/prepared-statement.ts'
+import { toDatabaseProblem } from '../../src/http/database-problem.ts'
 import { createJsonLogger } from '../../src/observability/logger.ts'
 import { patience } from '../support/api.ts'
 import { copyOf } from '../support/database.ts'

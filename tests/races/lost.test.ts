@@ -1,6 +1,7 @@
 import { like, sql } from 'drizzle-orm'
 import { afterAll, describe, expect, it } from 'vitest'
-import { closeDatabase, connectDatabase, type DatabaseOrTransaction } from '../../src/database/client.ts'
+import type { DatabaseOrTransaction } from '../../src/context.ts'
+import { closeDatabase, connectDatabase } from '../../src/database/client.ts'
 import { rateLimitBuckets } from '../../src/features/auth/schema.ts'
 import { password, world } from '../support/api.ts'
 import { until } from '../support/program.ts'

@@ -2,17 +2,17 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, inject } from 'vitest'
+import { MemorySessionCache } from '../../src/access/authenticate.ts'
 import { createRateLimiters } from '../../src/access/rate-limits.ts'
+import { importTokenKeys } from '../../src/access/tokens.ts'
 import { app } from '../../src/app.ts'
 import { createAuditWriter } from '../../src/audit/entry.ts'
 import { parseConfig } from '../../src/config.ts'
-import type { Dependencies } from '../../src/context.ts'
-import { closeDatabase, connectDatabase, type Database, getPoolStats } from '../../src/database/client.ts'
-import { SessionCache } from '../../src/features/auth/authenticate.ts'
+import type { Database, Dependencies } from '../../src/context.ts'
+import { closeDatabase, connectDatabase, getPoolStats } from '../../src/database/client.ts'
 import { withDjangoHashes } from '../../src/features/auth/passwords.django.ts'
 import { nodePasswordHasher } from '../../src/features/auth/passwords.node.ts'
 import { limitHasher } from '../../src/features/auth/passwords.ts'
-import { importTokenKeys } from '../../src/features/auth/tokens.ts'
 import { createFolderFileStore } from '../../src/features/reports/file-store.folder.ts'
 import { createJsonLogger } from '../../src/observability/logger.ts'
 import { createNodeMetrics } from '../../src/observability/metrics.node.ts'
@@ -135,7 +135,7 @@ export class Api {
       docsAssets: readPackageAsset,
       tokenKeys: await importTokenKeys(config),
       passwordHasher: passwords,
-      sessionCache: new SessionCache(),
+      sessionCache: new MemorySessionCache(),
       rateLimiters: createRateLimiters(config),
       auditWriter: audit,
       metrics: createNodeMetrics({

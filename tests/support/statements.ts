@@ -1,4 +1,4 @@
-import type { Database } from '../../src/database/client.ts'
+import type { Database } from '../../src/context.ts'
 
 /** A statement as the driver sends it. */
 export type Sent = { text: string; parameters: unknown[] }

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm'
-import type { DatabaseOrTransaction } from '../../database/client.ts'
+import type { DatabaseOrTransaction } from '../../context.ts'
 import { newId } from '../../database/id.ts'
 import { visitReasons } from './words.ts'
 

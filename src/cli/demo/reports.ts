@@ -1,8 +1,7 @@
 import { sql } from 'drizzle-orm'
-import type { DatabaseOrTransaction } from '../../database/client.ts'
+import type { DatabaseOrTransaction, FileStore } from '../../context.ts'
 import { newId } from '../../database/id.ts'
 import { type InspectedFile, inspectFile } from '../../features/reports/file-inspection.ts'
-import type { FileStore } from '../../features/reports/file-store.ts'
 
 type TreatedPatient = { patientId: string; patient: string; doctor: string; specialization: string }
 

@@ -1,7 +1,6 @@
 import { eq } from 'drizzle-orm'
-import type { Database } from '../../database/client.ts'
+import type { Database, FileStore } from '../../context.ts'
 import { users } from '../../features/auth/schema.ts'
-import type { FileStore } from '../../features/reports/file-store.ts'
 import { addAccount } from '../accounts.ts'
 import { CommandError } from '../command-error.ts'
 import { generateDoctors, generatePatients } from './people.ts'

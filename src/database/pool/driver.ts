@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { type Connection, PoolTask, type SchedulingMode, type TaskListener } from './task.ts'
+import { type Connection, PoolTask, type SchedulingMode, type SendQuery, type TaskListener } from './task.ts'
 
 export type QueryParams = postgres.ParameterOrJSON<never>[]
 
@@ -71,7 +71,6 @@ export class Query extends PoolTask {
   }
 }
 
-export type SendQuery = (statement: Query) => void
 const isSendQuery = (value: unknown): value is SendQuery => typeof value === 'function'
 
 /** What the queries of the driver's client `sql` are sent by. @throws where another version of the driver has no such thing */

@@ -1,5 +1,7 @@
 import type postgres from 'postgres'
-import type { SendQuery } from './driver.ts'
+
+/** Sends a query of the driver's shape. */
+export type SendQuery = (query: object) => void
 
 /** One connection, with a client of the driver of its own: so it can be said what goes where. */
 export type Connection = {

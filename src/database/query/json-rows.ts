@@ -1,7 +1,7 @@
 import { fillPlaceholders, is, SQL } from 'drizzle-orm'
 import { PgColumn } from 'drizzle-orm/pg-core'
 import type { SelectResultFields } from 'drizzle-orm/query-builders/select.types'
-import type { DatabaseOrTransaction } from '../client.ts'
+import type { DatabaseOrTransaction } from '../../context.ts'
 import { getDriverClient } from './prepared-statement.ts'
 
 declare const jsonRow: unique symbol

@@ -1,6 +1,6 @@
 import { type AnyColumn, and, asc, desc, is, Placeholder, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import type { DatabaseOrTransaction } from '../client.ts'
+import type { CursorPosition, DatabaseOrTransaction } from '../../context.ts'
 import {
   type CompilableQuery,
   type NestedFields,
@@ -14,9 +14,6 @@ export const maxPageRows = 100
 
 /** How a list can be ordered. `key` is never null; `type` is the PostgreSQL type that its text is read back as. */
 export type SortOrder = { key: SQL | PgColumn; id: AnyColumn; type: 'text' | 'date' | 'timestamptz' | 'int' }
-
-/** A row's place in the order of a list: the text of its sort key, and its id. */
-export type CursorPosition = { key: string; id: string }
 
 /** Which page: at most `limit` rows from behind `after`, by `sort`, which a leading `-` turns round. */
 export type PageRequest<Sort extends string> = {

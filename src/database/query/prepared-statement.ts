@@ -1,7 +1,7 @@
 import { is } from 'drizzle-orm'
 import { drizzle, PostgresJsSession } from 'drizzle-orm/postgres-js'
 import { LRUCache } from 'lru-cache'
-import type { DatabaseOrTransaction } from '../client.ts'
+import type { DatabaseOrTransaction } from '../../context.ts'
 
 /** The part of the driver's client that takes a statement and gives its rows as lists. */
 export type DriverClient = {

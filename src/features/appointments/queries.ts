@@ -1,9 +1,8 @@
 import { and, count, eq, gte, lt, sql } from 'drizzle-orm'
 import type { z } from 'zod'
-import type { RequestContext } from '../../access/can.ts'
 import { doctorExists } from '../../access/doctor-access.ts'
 import { getPatientAccess } from '../../access/patient-access.ts'
-import { getPermission, type RowScope } from '../../access/permissions.ts'
+import { getPermission } from '../../access/permissions.ts'
 import {
   canSeeAppointment,
   canSeePatient,
@@ -12,7 +11,7 @@ import {
   visibleAppointmentIdIn,
 } from '../../access/visibility.ts'
 import { auditEntryCte, auditParams } from '../../audit/entry.ts'
-import type { DatabaseOrTransaction } from '../../database/client.ts'
+import type { DatabaseOrTransaction, RequestContext } from '../../context.ts'
 import { newId } from '../../database/id.ts'
 import { preparedJsonQuery } from '../../database/query/json-rows.ts'
 import { defineKeysetList, preparedPageQuery } from '../../database/query/keyset-list.ts'
@@ -20,6 +19,7 @@ import { preparedStatement } from '../../database/query/prepared-statement.ts'
 import { etagSql, ifMatchSql, toRowJson, updateSql } from '../../database/query/write-sql.ts'
 import { isStaleIfMatch } from '../../http/etag.ts'
 import { type FieldError, invalidFieldProblem, Problem } from '../../http/problem.ts'
+import type { RowScope } from '../../roles.ts'
 import { doctors } from '../doctors/schema.ts'
 import { patients } from '../patients/schema.ts'
 import {

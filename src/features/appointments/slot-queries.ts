@@ -1,6 +1,6 @@
 import { and, eq, sql } from 'drizzle-orm'
 import { notDeleted } from '../../access/visibility.ts'
-import type { DatabaseOrTransaction } from '../../database/client.ts'
+import type { DatabaseOrTransaction } from '../../context.ts'
 import { preparedStatement } from '../../database/query/prepared-statement.ts'
 import { Problem } from '../../http/problem.ts'
 import { doctors } from '../doctors/schema.ts'

@@ -1,10 +1,13 @@
 import { type Context, Hono } from 'hono'
-import { allowAnyone, can, type GuardedEnv, getClientInfo, type RequestContext } from '../../access/can.ts'
-import type { BaseContext } from '../../context.ts'
+import { unauthorizedProblem } from '../../access/authenticate.ts'
+import { allowAnyone, can, getClientInfo } from '../../access/can.ts'
+import { hashToken } from '../../access/tokens.ts'
+import type { BaseContext, GuardedEnv, RequestContext } from '../../context.ts'
 import { respondWithChanged, respondWithRecord } from '../../http/etag.ts'
 import { IdParam } from '../../http/field-types.ts'
+import { newestFirstQuery } from '../../http/list-query.ts'
 import { noContent, pageResponse, recordResponse } from '../../http/operation-description.ts'
-import { fetchPage, newestFirstQuery, respondWithPage } from '../../http/paging.ts'
+import { fetchPage, respondWithPage } from '../../http/paging.ts'
 import { invalidFieldProblem, Problem } from '../../http/problem.ts'
 import { noQuery, valid } from '../../http/validation.ts'
 import {
@@ -15,7 +18,6 @@ import {
   findPasswordReset,
   resetPassword,
 } from './account-queries.ts'
-import { unauthorizedProblem } from './authenticate.ts'
 import { findPasswordErrors } from './passwords.ts'
 import {
   AccountPatch,
@@ -33,7 +35,6 @@ import {
   signInBuckets,
   tokenBuckets,
 } from './throttle.ts'
-import { hashToken } from './tokens.ts'
 
 /** The refusal of a password or token that is not right, and its row of the trail: somebody may be guessing. */
 function refusedSecretProblem(

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { pbkdf2, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
-import type { PasswordHasher } from './passwords.ts'
+import type { PasswordHasher } from '../../context.ts'
 
 const pbkdf2Async = promisify(pbkdf2)
 /** `pbkdf2_sha256$<iterations>$<salt>$<base64 of 32 bytes>`, as Django's default hasher writes it. */

@@ -1,5 +1,6 @@
 import { hash, verify } from '@node-rs/argon2'
-import { argon2Parameters, hasAcceptableCost, type PasswordHasher } from './passwords.ts'
+import type { PasswordHasher } from '../../context.ts'
+import { argon2Parameters, hasAcceptableCost } from './passwords.ts'
 
 /** argon2id on libuv's thread pool, by the native addon. */
 export const nodePasswordHasher: PasswordHasher = {

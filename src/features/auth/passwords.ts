@@ -1,17 +1,11 @@
 import pLimit from 'p-limit'
 import type { Config } from '../../config.ts'
+import type { PasswordHasher } from '../../context.ts'
 import { type FieldError, Problem } from '../../http/problem.ts'
 import { commonPasswords } from './common-passwords.ts'
 
 /** OWASP's parameters for argon2id: memory in KiB, passes, lanes. */
 export const argon2Parameters = { m: 19_456, t: 2, p: 1 } as const
-
-/** Makes and checks argon2id hashes in the PHC string format, which every runtime reads. */
-export type PasswordHasher = {
-  hash(password: string): Promise<string>
-  /** Where the check has to wait for others, `recheck` is called when its turn comes: what it throws is thrown, unchecked. */
-  verify(phc: string, password: string, recheck?: () => Promise<void>): Promise<boolean>
-}
 
 const phcPattern = /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,3}),p=(\d{1,2})\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{16,86}$/
 

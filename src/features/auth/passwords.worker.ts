@@ -2,7 +2,8 @@ import { Buffer } from 'node:buffer'
 import { timingSafeEqual } from 'node:crypto'
 import simd from 'argon2id/dist/simd.wasm'
 import setup from 'argon2id/lib/setup.js'
-import { argon2Parameters, hasAcceptableCost, type PasswordHasher } from './passwords.ts'
+import type { PasswordHasher } from '../../context.ts'
+import { argon2Parameters, hasAcceptableCost } from './passwords.ts'
 
 type Argon2id = Awaited<ReturnType<typeof setup>>
 const toUnpaddedBase64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64').replace(/=+$/, '')

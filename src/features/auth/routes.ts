@@ -1,10 +1,11 @@
 import { Hono } from 'hono'
+import { getBearerToken, unauthorizedProblem } from '../../access/authenticate.ts'
 import { allowAnyone, getClientInfo } from '../../access/can.ts'
+import { createTokenPair, getGeneration, type TokenSession, verifyToken } from '../../access/tokens.ts'
 import type { AppEnv, BaseContext } from '../../context.ts'
 import { jsonResponse, noContent } from '../../http/operation-description.ts'
 import { Problem } from '../../http/problem.ts'
 import { valid } from '../../http/validation.ts'
-import { getBearerToken, unauthorizedProblem } from './authenticate.ts'
 import { dummyHash, findPasswordErrors, needsRehash } from './passwords.ts'
 import { findCredentials, registerAccount, rotateRefreshToken, signIn, updatePasswordHash } from './queries.ts'
 import {
@@ -24,7 +25,6 @@ import {
   signInBuckets,
   tokenBuckets,
 } from './throttle.ts'
-import { createTokenPair, getGeneration, type TokenSession, verifyToken } from './tokens.ts'
 
 const issueTokens = (c: BaseContext, session: TokenSession) => createTokenPair(c.env.config, c.env.tokenKeys, session)
 

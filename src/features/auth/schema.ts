@@ -1,10 +1,10 @@
 import { sql } from 'drizzle-orm'
 import { boolean, check, index, integer, pgEnum, pgTable, text, unique, uuid } from 'drizzle-orm/pg-core'
 import * as z from 'zod'
-import { roles } from '../../access/permissions.ts'
 import { idColumn, timestampColumn, versionColumns } from '../../database/columns.ts'
 import { emailField, passwordField, textField, tokenField } from '../../http/field-types.ts'
 import { createResponseSchema } from '../../http/response-schema.ts'
+import { roles } from '../../roles.ts'
 
 /** The roles that versions before `users.role_name` know. */
 export const formerRole = pgEnum('role', ['admin', 'doctor', 'patient'])

@@ -1,15 +1,13 @@
-import { and, eq, exists, gt, isNull, or, type SQL, sql } from 'drizzle-orm'
+import { and, eq, exists, or, type SQL, sql } from 'drizzle-orm'
 import { QueryBuilder } from 'drizzle-orm/pg-core'
-import type { RequestContext } from '../../access/can.ts'
-import { type AuditActor, auditEntryCte, auditParamsWithoutActor } from '../../audit/entry.ts'
-import type { DatabaseOrTransaction } from '../../database/client.ts'
+import { isLiveSession } from '../../access/live-session.ts'
+import { auditEntryCte, auditParamsWithoutActor } from '../../audit/entry.ts'
+import type { AuditActor, DatabaseOrTransaction, RequestContext } from '../../context.ts'
 import { defineKeysetList, preparedPageQuery } from '../../database/query/keyset-list.ts'
 import { preparedStatement } from '../../database/query/prepared-statement.ts'
-import { sessionEndedMessage, unauthorizedProblem } from './authenticate.ts'
 import { sessionColumns, sessions, users } from './schema.ts'
 
 const { placeholder } = sql
-const isLiveSession = and(isNull(sessions.revokedAt), gt(sessions.expiresAt, sql`now()`))
 
 const earlierSessionSubquery = new QueryBuilder()
   .select({ one: sql`1` })
@@ -80,25 +78,6 @@ const endSessionsStatement = preparedStatement(
     return db.with(locked, ended, auditEntry).select({ id: sessions.id }).from(sessions).prepare('sessions_end')
   },
 )
-
-/**
- * The session of the parameter `sessionId`, as a common table expression, where it has not ended. What outlasts a session
- * is made only with a row in it, also by a process that has not heard of the end yet. It stays locked until that is
- * committed, so that whoever ends the session sees what it has made.
- */
-export const lockedSessionCte = (db: DatabaseOrTransaction) =>
-  db
-    .$with('session', {})
-    .as(
-      sql`select ${sessions.id} from ${sessions} where ${and(eq(sessions.id, placeholder('session')), isLiveSession)} for share`,
-    )
-
-/** @throws {Problem} 401 where the caller's session has ended */
-export async function assertLiveSession(db: DatabaseOrTransaction, context: RequestContext): Promise<void> {
-  const isCallersLiveSession = and(eq(sessions.id, context.sessionId), isLiveSession)
-  const [session] = await db.select({ id: sessions.id }).from(sessions).where(isCallersLiveSession)
-  if (!session) throw unauthorizedProblem(sessionEndedMessage)
-}
 
 type SessionClient = Pick<AuditActor, 'ip' | 'userAgent' | 'requestId'>
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type SQL, sql } from 'drizzle-orm'
 import type { Config } from '../../config.ts'
-import type { Database, DatabaseOrTransaction } from '../../database/client.ts'
+import type { Database, DatabaseOrTransaction } from '../../context.ts'
 import { preparedStatement } from '../../database/query/prepared-statement.ts'
 import { toClientNetwork } from '../../http/client-network.ts'
 import { Problem } from '../../http/problem.ts'

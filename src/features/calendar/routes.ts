@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { type Context, Hono } from 'hono'
-import { allowAnyone, auditLogFullProblem, can, type GuardedEnv, getClientInfo } from '../../access/can.ts'
+import { allowAnyone, auditLogFullProblem, can, getClientInfo } from '../../access/can.ts'
 import { permissions } from '../../access/permissions.ts'
-import type { AppEnv, BaseContext } from '../../context.ts'
+import { hashToken } from '../../access/tokens.ts'
+import type { AppEnv, BaseContext, GuardedEnv } from '../../context.ts'
 import { respondWithRecord } from '../../http/etag.ts'
 import { IdParam } from '../../http/field-types.ts'
 import { binaryResponse, createdResponse, deletedResponse, recordResponse } from '../../http/operation-description.ts'
 import { Problem } from '../../http/problem.ts'
 import { noQuery, valid } from '../../http/validation.ts'
-import { hashToken } from '../auth/tokens.ts'
 import { renderCalendar } from './icalendar.ts'
 import {
   createFeed,

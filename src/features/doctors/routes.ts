@@ -1,6 +1,7 @@
 import { type Context, Hono } from 'hono'
-import { can, type GuardedEnv } from '../../access/can.ts'
+import { can } from '../../access/can.ts'
 import { roleMay } from '../../access/permissions.ts'
+import type { GuardedEnv } from '../../context.ts'
 import { respondWithChanged, respondWithRecord } from '../../http/etag.ts'
 import { IdParam } from '../../http/field-types.ts'
 import { createdResponse, deletedResponse, pageResponse, recordResponse } from '../../http/operation-description.ts'

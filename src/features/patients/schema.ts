@@ -4,7 +4,7 @@ import * as z from 'zod'
 import { deletedAtColumn, idColumn, versionColumns } from '../../database/columns.ts'
 import { foldedText } from '../../database/query/search.ts'
 import { emailField, idField, optionalField, pastDateField, phoneField, textField } from '../../http/field-types.ts'
-import { listQuery } from '../../http/paging.ts'
+import { listQuery } from '../../http/list-query.ts'
 import { createResponseSchema } from '../../http/response-schema.ts'
 import { users } from '../auth/schema.ts'
 

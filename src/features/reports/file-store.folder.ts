@@ -1,8 +1,9 @@
 import { mkdir, open, readdir, rename, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { validate as isUuid } from 'uuid'
+import type { ListableFileStore } from '../../context.ts'
 import { newId } from '../../database/id.ts'
-import { FileStoreProblem, type ListableFileStore } from './file-store.ts'
+import { FileStoreProblem } from './file-store.ts'
 
 /** With less room than this on its disk, a folder is about to be full: some thousand reports. */
 const scarceBytes = 1024 ** 3

@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import type { ListableFileStore } from './file-store.ts'
+import type { ListableFileStore } from '../../context.ts'
 
 /** So many bytes may pass until the buffers that they came in are collected. */
 const gcIntervalBytes = 4 * 1024 * 1024

@@ -1,4 +1,5 @@
-import { type FileStore, FileStoreProblem, putInParts } from './file-store.ts'
+import type { FileStore } from '../../context.ts'
+import { FileStoreProblem, putInParts } from './file-store.ts'
 
 type R2Part = { partNumber: number; etag: string }
 type R2Upload = {

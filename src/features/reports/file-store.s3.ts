@@ -1,6 +1,7 @@
 import { AwsClient } from 'aws4fetch'
 import { validate as isUuid } from 'uuid'
-import { FileStoreProblem, type ListableFileStore, putInParts } from './file-store.ts'
+import type { ListableFileStore } from '../../context.ts'
+import { FileStoreProblem, putInParts } from './file-store.ts'
 
 export type S3Options = {
   /** The URL under which buckets are, such as https://s3.eu-central-1.amazonaws.com. */

@@ -1,22 +1,5 @@
+import type { FileStore } from '../../context.ts'
 import { Problem } from '../../http/problem.ts'
-import type { ByteRange } from '../../http/range.ts'
-
-/** Where the bytes of reports are kept. A key is a report's id, and is written once. */
-export type FileStore = {
-  /** Keeps what `bytes` gives, whole or, where it throws, not at all. */
-  put(key: string, bytes: AsyncIterable<Uint8Array>): Promise<void>
-  /** Undefined where nothing is kept under the key. */
-  get(key: string, range?: ByteRange): Promise<ReadableStream<Uint8Array> | undefined>
-  /** Does nothing where nothing is kept under the key. */
-  delete(key: string): Promise<void>
-}
-
-/** And that can be looked through: all that was kept, and what was left half-written, by whatever key deletes it. */
-export type ListableFileStore = FileStore & {
-  list(): AsyncIterable<{ key: string; modified: Date }>
-  /** Resolves to a sentence that says why files cannot be kept just now, or soon; undefined where they can. */
-  findFault(): Promise<string | undefined>
-}
 
 /** Files cannot be kept or read: 507 where the store has no room, else 503. */
 export class FileStoreProblem extends Problem {

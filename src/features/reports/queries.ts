@@ -1,5 +1,4 @@
 import { and, count, eq, sql } from 'drizzle-orm'
-import type { RequestContext } from '../../access/can.ts'
 import {
   countDailyUseCte,
   dailyUseWasCounted,
@@ -7,17 +6,17 @@ import {
   getDailyLimit,
 } from '../../access/daily-limits.ts'
 import { assertPatientAccess } from '../../access/patient-access.ts'
-import type { RowScope } from '../../access/permissions.ts'
 import { canSeePatient, inScope, notDeleted } from '../../access/visibility.ts'
 import { auditedDelete } from '../../audit/audited-table.ts'
 import { auditEntryCte, auditParams } from '../../audit/entry.ts'
 import type { Config } from '../../config.ts'
-import type { DatabaseOrTransaction } from '../../database/client.ts'
+import type { DatabaseOrTransaction, RequestContext } from '../../context.ts'
 import { preparedJsonQuery } from '../../database/query/json-rows.ts'
 import { defineKeysetList, preparedPageQuery } from '../../database/query/keyset-list.ts'
 import { preparedStatement } from '../../database/query/prepared-statement.ts'
 import { columnListSql, ifMatchSql, toRowJson } from '../../database/query/write-sql.ts'
 import { invalidFieldProblem, Problem } from '../../http/problem.ts'
+import type { RowScope } from '../../roles.ts'
 import { appointments } from '../appointments/schema.ts'
 import { patients } from '../patients/schema.ts'
 import { reportColumns, reports } from './schema.ts'

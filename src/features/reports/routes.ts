@@ -1,9 +1,11 @@
 import { create as contentDisposition } from 'content-disposition'
 import { type Context, Hono } from 'hono'
-import { can, type GuardedEnv } from '../../access/can.ts'
+import { can } from '../../access/can.ts'
 import { assertPatientAccess } from '../../access/patient-access.ts'
+import type { GuardedEnv } from '../../context.ts'
 import { matchesIfNoneMatch, respondWithRecord } from '../../http/etag.ts'
 import { IdParam } from '../../http/field-types.ts'
+import { newestFirstQuery } from '../../http/list-query.ts'
 import {
   binaryResponse,
   createdResponse,
@@ -11,7 +13,7 @@ import {
   pageResponse,
   recordResponse,
 } from '../../http/operation-description.ts'
-import { fetchPage, newestFirstQuery, respondWithPage } from '../../http/paging.ts'
+import { fetchPage, respondWithPage } from '../../http/paging.ts'
 import { Problem } from '../../http/problem.ts'
 import { parseRange } from '../../http/range.ts'
 import { noQuery, valid } from '../../http/validation.ts'

@@ -2,9 +2,9 @@ import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener, RequestError } from '@hono/node-server'
+import type { Logger } from '../../context.ts'
 import { invalidFieldProblem, Problem, type ProblemType } from '../../http/problem.ts'
 import { buildProblemResponse } from '../../http/problem-response.ts'
-import type { Logger } from '../../observability/logger.ts'
 
 /** How long a refused connection is still read, in ms: closed at once, it would take the answer with it. */
 const lingerMs = 1000

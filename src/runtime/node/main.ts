@@ -4,7 +4,9 @@ import { createServer } from 'node:http'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { count } from 'drizzle-orm'
+import { MemorySessionCache } from '../../access/authenticate.ts'
 import { createRateLimiters } from '../../access/rate-limits.ts'
+import { importTokenKeys } from '../../access/tokens.ts'
 import { app } from '../../app.ts'
 import { createAuditWriter, flushAtShutdown } from '../../audit/entry.ts'
 import { replaySpool, saveToSpool } from '../../audit/spool.node.ts'
@@ -12,12 +14,10 @@ import { type Config, ConfigError, findMisspeltSettings } from '../../config.ts'
 import { closeDatabase, connectDatabase, getPoolStats } from '../../database/client.ts'
 import { describeDatabaseUrl } from '../../database/error-descriptions.ts'
 import { losesPreparedStatements } from '../../database/pool/pooler-detection.ts'
-import { SessionCache } from '../../features/auth/authenticate.ts'
 import { withDjangoHashes } from '../../features/auth/passwords.django.ts'
 import { nodePasswordHasher } from '../../features/auth/passwords.node.ts'
 import { limitHasher } from '../../features/auth/passwords.ts'
 import { users } from '../../features/auth/schema.ts'
-import { importTokenKeys } from '../../features/auth/tokens.ts'
 import { withEagerBufferGc } from '../../features/reports/file-store.node.ts'
 import { withFailureListener } from '../../features/reports/file-store.ts'
 import { createNodeLogger } from '../../observability/logger.node.ts'
@@ -132,7 +132,7 @@ async function startServer(config: Config, worker?: Worker) {
     tracing,
     passwordHasher,
     tokenKeys: await importTokenKeys(config),
-    sessionCache: new SessionCache(),
+    sessionCache: new MemorySessionCache(),
     rateLimiters: createRateLimiters(config),
   }
 

@@ -1,5 +1,5 @@
 import cluster from 'node:cluster'
-import type { Logger } from '../../observability/logger.ts'
+import type { Logger } from '../../context.ts'
 
 /** SIGHUP is what is sent where a terminal is closed. */
 const stopSignals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const

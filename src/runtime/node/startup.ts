@@ -5,7 +5,7 @@ import { createConnection } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { type Config, ConfigError, parseConfig } from '../../config.ts'
-import type { ListableFileStore } from '../../features/reports/file-store.ts'
+import type { ListableFileStore } from '../../context.ts'
 
 /** The secret kept in `folder`, made the first time. It is whole or not there, and never made twice. */
 async function readOrCreateSecret(folder: string): Promise<string> {

@@ -1,23 +1,29 @@
+import { MemorySessionCache } from '../../access/authenticate.ts'
 import { auditLogFullProblem } from '../../access/can.ts'
-import { createRateLimiters, type RateLimitBinding, type RateLimiters } from '../../access/rate-limits.ts'
+import { createRateLimiters, type RateLimitBinding } from '../../access/rate-limits.ts'
+import { importTokenKeys } from '../../access/tokens.ts'
 import { app } from '../../app.ts'
 import { createAuditWriter } from '../../audit/entry.ts'
 import { UnwrittenEntries } from '../../audit/unwritten.worker.ts'
 import { type Config, ConfigError, findMisspeltSettings, parseConfig } from '../../config.ts'
-import type { Dependencies } from '../../context.ts'
+import type {
+  Dependencies,
+  DocsAssets,
+  Logger,
+  PasswordHasher,
+  RateLimiters,
+  SessionCache,
+  TokenKeys,
+} from '../../context.ts'
 import { closeDatabase, connectDatabase } from '../../database/client.ts'
-import { SessionCache } from '../../features/auth/authenticate.ts'
 import { withDjangoHashes } from '../../features/auth/passwords.django.ts'
-import type { PasswordHasher } from '../../features/auth/passwords.ts'
 import { createWorkerPasswordHasher } from '../../features/auth/passwords.worker.ts'
-import { importTokenKeys, type TokenKeys } from '../../features/auth/tokens.ts'
 import { createR2FileStore, type R2Bucket } from '../../features/reports/file-store.r2.ts'
 import { discardBody } from '../../http/multipart-form.ts'
 import { Problem } from '../../http/problem.ts'
 import { buildProblemResponse } from '../../http/problem-response.ts'
-import { createJsonLogger, type Logger } from '../../observability/logger.ts'
+import { createJsonLogger } from '../../observability/logger.ts'
 import { noMetrics } from '../../observability/metrics.ts'
-import type { DocsAssets } from '../../openapi/docs-page.ts'
 import { PasswordQueue, usesPassword } from './password-queue.ts'
 
 type WorkerBindings = {
@@ -65,7 +71,7 @@ async function createIsolate(bindings: WorkerBindings): Promise<Isolate> {
     logger,
     tokenKeys: await importTokenKeys(config),
     passwordHasher: withDjangoHashes(await createWorkerPasswordHasher()),
-    sessionCache: new SessionCache(),
+    sessionCache: new MemorySessionCache(),
     rateLimiters: createRateLimiters(config, {
       account: bindings.ACCOUNT_REQUESTS,
       clientAddress: bindings.ADDRESS_REQUESTS,

@@ -1,16 +1,12 @@
 import { and, eq, gt, isNull, sql } from 'drizzle-orm'
 import { LRUCache } from 'lru-cache'
-import type { Role } from '../../access/permissions.ts'
-import { countRequest } from '../../access/usage-limits.ts'
-import type { BaseContext } from '../../context.ts'
-import type { DatabaseOrTransaction } from '../../database/client.ts'
-import { preparedStatement } from '../../database/query/prepared-statement.ts'
-import { toClientNetwork } from '../../http/client-network.ts'
-import { Problem } from '../../http/problem.ts'
-import { sessions, users } from './schema.ts'
-import { type Claims, verifyToken } from './tokens.ts'
-
-export type Principal = { id: string; role: Role; sessionId: string }
+import type { BaseContext, Database, DatabaseOrTransaction, Principal, SessionCache, TokenClaims } from '../context.ts'
+import { preparedStatement } from '../database/query/prepared-statement.ts'
+import { sessions, users } from '../features/auth/schema.ts'
+import { toClientNetwork } from '../http/client-network.ts'
+import { Problem } from '../http/problem.ts'
+import { countRequest } from './request-counting.ts'
+import { verifyToken } from './tokens.ts'
 
 const principalStatement = preparedStatement((db: DatabaseOrTransaction) =>
   db
@@ -35,13 +31,13 @@ const sessionCacheMs = 4000
  * What a process remembers of tokens and sessions, bounded, so that a request costs neither a signature check nor a
  * query. Whoever ends or changes a session tells {@link SessionCache.forget}, and it holds at once in this process.
  */
-export class SessionCache {
-  readonly #claims = new LRUCache<string, Claims>({ max: 10_000 })
+export class MemorySessionCache implements SessionCache {
+  readonly #claims = new LRUCache<string, TokenClaims>({ max: 10_000 })
   readonly #principals = new LRUCache<string, { principal: Principal; expiresAtMs: number }>({ max: 10_000 })
   #changeCount = 0
 
   /** The claims of a good access token. */
-  async getClaims(c: BaseContext, token: string): Promise<Claims | undefined> {
+  async getClaims(c: BaseContext, token: string): Promise<TokenClaims | undefined> {
     const known = this.#claims.get(token)
     if (known) return known.exp * 1000 > Date.now() ? known : undefined
     const claims = await verifyToken(c.env.config, c.env.tokenKeys, token, 'access')
@@ -49,10 +45,10 @@ export class SessionCache {
     return claims
   }
 
-  /** The account behind a session that has not ended; `asks` the database also where it was asked a moment ago. */
-  async getPrincipal(db: DatabaseOrTransaction, sessionId: string, asks = false): Promise<Principal | undefined> {
+  /** The account behind a session that has not ended; `asksDatabase` also where it was asked a moment ago. */
+  async getPrincipal(db: Database, sessionId: string, asksDatabase = false): Promise<Principal | undefined> {
     const known = this.#principals.get(sessionId)
-    if (!asks && known && known.expiresAtMs > Date.now()) return known.principal
+    if (!asksDatabase && known && known.expiresAtMs > Date.now()) return known.principal
     const changeCount = this.#changeCount
     const [principal] = await principalStatement(db, {}).execute({ sid: sessionId })
     // What was read before something changed may be stale already.

@@ -1,7 +1,5 @@
 import { type Config, getDefaultSetting } from '../config.ts'
-import type { BaseContext } from '../context.ts'
-import { Problem } from '../http/problem.ts'
-import type { RateLimitName } from './rate-limits.ts'
+import { Problem } from './problem.ts'
 
 /** What each limit of use counts, by its setting. Whoever reaches one is told in these words, and so is the OpenAPI document. */
 const usageLimits = {
@@ -15,7 +13,9 @@ const usageLimits = {
 } as const satisfies Partial<Record<keyof Config, string>>
 
 export type UsageLimitName = keyof typeof usageLimits
+
 const isUsageLimitName = (name: string): name is UsageLimitName => name in usageLimits
+
 export const usageLimitNames = Object.keys(usageLimits).filter(isUsageLimitName)
 
 /** A limit as it is by default, and its setting, in Markdown. */
@@ -44,24 +44,3 @@ export const limitExceededProblem = (
     detail: `The limit is ${config[name]} ${usageLimits[name]}. ${remedy}`,
     headers: { 'Retry-After': String(seconds) },
   })
-
-/** Those of signing in have throttles of their own; the others are asked by monitors, which must always get an answer. */
-const uncountedPaths = /^\/(?:api\/auth|healthz|readyz|metrics)(?:\/|$)/
-
-/** Whether requests to a path, or to the paths of a route, are counted. */
-export const isPathCounted = (path: string): boolean => !uncountedPaths.test(path)
-
-/**
- * Counts a request of `key`, an account or a network of addresses.
- * @returns a promise only on Workers, so that on Node no request waits for one
- * @throws {Problem} 429 where it is one too many
- */
-export function countRequest(c: BaseContext, name: RateLimitName, key: string): Promise<void> | undefined {
-  if (!isPathCounted(c.req.path)) return undefined
-  const seconds = c.env.rateLimiters[name](key)
-  if (seconds === 0) return undefined
-  if (typeof seconds === 'number') throw limitExceededProblem(c.env.config, name, seconds)
-  return seconds.then((later) => {
-    if (later > 0) throw limitExceededProblem(c.env.config, name, later)
-  })
-}

@@ -1,7 +1,7 @@
 import * as z from 'zod'
-import { roles } from '../../access/permissions.ts'
 import { emailField, passwordField, textField } from '../../http/field-types.ts'
-import { newestFirstQuery } from '../../http/paging.ts'
+import { newestFirstQuery } from '../../http/list-query.ts'
+import { roles } from '../../roles.ts'
 
 const userFields = { name: textField(200), email: emailField, role: z.enum(roles) }
 

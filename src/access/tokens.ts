@@ -1,21 +1,11 @@
 import { createHash, createHmac } from 'node:crypto'
 import { sign, verify } from 'hono/jwt'
 import * as z from 'zod'
-import type { Config } from '../../config.ts'
-import { newId } from '../../database/id.ts'
+import type { Config } from '../config.ts'
+import type { TokenClaims, TokenKeys } from '../context.ts'
+import { newId } from '../database/id.ts'
 
-/**
- * The HMAC keys made of the secrets: one signs, all of them verify, one seals cursors. Requests are hashed with the first
- * of theirs, and known by any.
- */
-export type TokenKeys = {
-  signingKey: CryptoKey
-  verifyingKeys: CryptoKey[]
-  cursorKey: Uint8Array
-  requestHashKeys: Uint8Array[]
-}
-
-const Claims = z.object({
+const TokenClaimsSchema = z.object({
   iss: z.string(),
   aud: z.string(),
   sub: z.uuid(),
@@ -26,7 +16,6 @@ const Claims = z.object({
   nbf: z.int().optional(),
   exp: z.int(),
 })
-export type Claims = z.output<typeof Claims>
 
 /** Imports the secrets once, so that no request pays for it. */
 export async function importTokenKeys(config: Config): Promise<TokenKeys> {
@@ -89,7 +78,7 @@ export async function createTokenPair(config: Config, keys: TokenKeys, session: 
 }
 
 /** The number in a refresh token's `jti`. */
-export const getGeneration = (claims: Claims) => Number(claims.jti.slice(claims.sid.length + 1))
+export const getGeneration = (claims: TokenClaims) => Number(claims.jti.slice(claims.sid.length + 1))
 
 /** Three parts, the last a 256-bit signature in the one base64url form it has (RFC 4648, section 3.5). */
 const tokenPattern = /^[\w-]+\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]$/
@@ -101,13 +90,13 @@ export async function verifyToken(
   config: Config,
   keys: TokenKeys,
   token: string,
-  typ: Claims['typ'],
-): Promise<Claims | undefined> {
+  typ: TokenClaims['typ'],
+): Promise<TokenClaims | undefined> {
   if (token.length > 2000 || !tokenPattern.test(token)) return undefined
   const expected = { alg: 'HS256', iss: config.JWT_ISSUER, aud: config.JWT_AUDIENCE, iat: false, nbf: false } as const
   for (const key of keys.verifyingKeys) {
     const payload = await verify(token, key, expected).catch(() => undefined)
-    const { data: claims } = Claims.safeParse(payload)
+    const { data: claims } = TokenClaimsSchema.safeParse(payload)
     const latest = toEpochSeconds(Date.now()) + clockLeewaySeconds
     if (claims?.typ === typ && claims.iat <= latest && (claims.nbf ?? 0) <= latest) return claims
   }
