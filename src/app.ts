@@ -1,6 +1,7 @@
 import { Hono, type MiddlewareHandler } from 'hono'
 import { findUnguardedRoutes } from './access/can.ts'
 import { accessConstraints } from './access/constraints.ts'
+import { enqueueRequestEntry } from './audit/request-entry.ts'
 import { auditRoutes } from './audit/routes.ts'
 import type { AppEnv } from './context.ts'
 import { appointmentConstraints } from './features/appointments/constraints.ts'
@@ -33,6 +34,7 @@ const perRequestMiddleware: MiddlewareHandler<AppEnv> = async (c, next) => {
   prepareResponseHeaders(c)
   const endObservation = startObservation(c)
   await applyCors(c, next)
+  enqueueRequestEntry(c)
   applyResponseHeaders(c)
   endObservation()
 }

@@ -1,6 +1,5 @@
-import type { Context, MiddlewareHandler } from 'hono'
-import { validate as isUuid } from 'uuid'
-import type { AppEnv, AuditActor, AuditSubject, BaseContext, GuardedEnv } from '../context.ts'
+import type { MiddlewareHandler } from 'hono'
+import type { AppEnv, AuditActor, BaseContext, GuardedEnv } from '../context.ts'
 import { assertAcceptsJson } from '../http/accept.ts'
 import { toClientNetwork } from '../http/client-network.ts'
 import { parseIfMatch } from '../http/etag.ts'
@@ -36,62 +35,22 @@ export const allowAnyone = (operation: OperationDescription): MiddlewareHandler<
   })
 }
 
-const readMethods = new Set(['GET', 'HEAD'])
-const parseUuid = (param: string | undefined) =>
-  param !== undefined && isUuid(param) ? param.toLowerCase() : undefined
-
-/**
- * Whose data the request is about, for the audit log: the subject that its route has set, and the patient that it names
- * in its path or its query, also where it is refused or shows nothing.
- */
-function getAuditSubject(c: Context<GuardedEnv>): AuditSubject | undefined {
-  const subject = c.get('auditSubject')
-  const { path } = c.req
-  const patientId = subject?.patientId ?? (path.startsWith('/api/patients/') ? parseUuid(c.req.param('id')) : undefined)
-  const filtered = parseUuid(c.req.query('patientId'))
-  if (filtered === undefined) return patientId === subject?.patientId ? subject : { ...subject, patientId }
-  const patientIds = [...new Set([...(subject?.patientIds ?? []), filtered])]
-  return { ...subject, patientId, patientIds }
-}
-
-/** Whether the answer refuses the caller something: also a 400 over a patient in the body whom they do not see. */
-const isDeniedResponse = ({ error, res: { status } }: Context<GuardedEnv>) =>
-  status === 403 ||
-  status === 404 ||
-  (error instanceof Problem &&
-    error.details.errors?.some(({ path, code }) => path === 'patientId' && code === 'unknown') === true)
-
 /**
  * Lets through who is signed in and whose role has the permission, gives the route its `requestContext`, and says what it does.
- * Reads and refusals go into the trail behind the answer; a change writes its row with itself.
  * @throws {Problem} 406, 429, 401, 403
  */
 export function can(name: PermissionName, operation: OperationDescription): MiddlewareHandler<GuardedEnv> & Guard {
   const permission = getPermission(name)
   const requiresJson = respondsWithJson(operation)
   const action = permission.audit ?? name
-  const [resource = ''] = action.split(/[.:]/)
   const handler: MiddlewareHandler<GuardedEnv> = async (c, next) => {
     if (requiresJson) assertAcceptsJson(c.req)
     const { id: userId, role, sessionId } = await authenticateRequest(c, permission.asksSession)
     const { ip, userAgent, requestId } = getClientInfo(c)
     const actor: AuditActor = { userId, role, ip, userAgent, requestId }
     const scope = permission[role]
-    const recordDenial = (status: number) => {
-      const resourceId = parseUuid(c.req.param('id'))
-      c.env.auditWriter.enqueue({
-        ...actor,
-        action: 'auth.denied',
-        resource,
-        ...getAuditSubject(c),
-        resourceId,
-        status,
-      })
-    }
-    if (!scope) {
-      recordDenial(403)
-      throw new Problem('forbidden')
-    }
+    c.set('auditedRequest', { actor, action, isAudited: permission.audit !== undefined })
+    if (!scope) throw new Problem('forbidden')
     if (permission.audit && c.env.auditWriter.isFull) throw auditLogFullProblem()
     c.set('requestContext', {
       userId,
@@ -105,10 +64,6 @@ export function can(name: PermissionName, operation: OperationDescription): Midd
       requestId,
     })
     await next()
-    const { status } = c.res
-    if (isDeniedResponse(c)) recordDenial(status)
-    else if (readMethods.has(c.req.method) && permission.audit && status < 400)
-      c.env.auditWriter.enqueue({ ...actor, action, resource, ...getAuditSubject(c), status })
   }
   return Object.assign<MiddlewareHandler<GuardedEnv>, Guard>(handler, {
     [guardMetadata]: name,

@@ -6,7 +6,7 @@ import type { IdColumn } from '../database/columns.ts'
 import { preparedJsonQuery } from '../database/query/json-rows.ts'
 import { preparedStatement } from '../database/query/prepared-statement.ts'
 import { etagSql, ifMatchSql, insertSql, toRowJson, updateSql } from '../database/query/write-sql.ts'
-import { auditEntryCte, auditParams } from './entry.ts'
+import { auditEntryCte, auditParams } from './entry-cte.ts'
 
 type ColumnMap = Record<string, PgColumn>
 

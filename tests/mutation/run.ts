@@ -40,7 +40,7 @@ const exempt = [
   'src/features/auth/common-passwords.ts',
   'src/features/auth/passwords.worker.ts',
   // tests/runtimes/worker.test.ts, which takes a minute and no server.
-  'src/audit/unwritten.worker.ts',
+  'src/audit/unwritten-entries.worker.ts',
 ]
 const migrations = ['drizzle/*audit_is_append_only.sql', 'drizzle/*appointments_cannot_collide.sql']
 

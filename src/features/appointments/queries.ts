@@ -10,7 +10,7 @@ import {
   notDeleted,
   visibleAppointmentIdIn,
 } from '../../access/visibility.ts'
-import { auditEntryCte, auditParams } from '../../audit/entry.ts'
+import { auditEntryCte, auditParams } from '../../audit/entry-cte.ts'
 import type { DatabaseOrTransaction, RequestContext } from '../../context.ts'
 import { newId } from '../../database/id.ts'
 import { preparedJsonQuery } from '../../database/query/json-rows.ts'

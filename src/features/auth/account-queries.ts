@@ -1,6 +1,6 @@
 import { and, eq, gt, isNull, ne, sql } from 'drizzle-orm'
 import { auditedTable } from '../../audit/audited-table.ts'
-import { insertAuditEntry } from '../../audit/entry.ts'
+import { insertAuditEntry } from '../../audit/entry-cte.ts'
 import type { AuditActor, Database, DatabaseOrTransaction, RequestContext } from '../../context.ts'
 import { preparedJsonQuery } from '../../database/query/json-rows.ts'
 import { preparedStatement } from '../../database/query/prepared-statement.ts'

@@ -1,5 +1,5 @@
 import { and, eq, gt, isNull, sql } from 'drizzle-orm'
-import { auditEntryCte, auditParamsWithoutActor } from '../../audit/entry.ts'
+import { auditEntryCte, auditParamsWithoutActor } from '../../audit/entry-cte.ts'
 import type { Config } from '../../config.ts'
 import type { AuditActor, DatabaseOrTransaction } from '../../context.ts'
 import { newId } from '../../database/id.ts'

@@ -1,7 +1,7 @@
 import { and, eq, exists, or, type SQL, sql } from 'drizzle-orm'
 import { QueryBuilder } from 'drizzle-orm/pg-core'
 import { isLiveSession } from '../../access/live-session.ts'
-import { auditEntryCte, auditParamsWithoutActor } from '../../audit/entry.ts'
+import { auditEntryCte, auditParamsWithoutActor } from '../../audit/entry-cte.ts'
 import type { AuditActor, DatabaseOrTransaction, RequestContext } from '../../context.ts'
 import { defineKeysetList, preparedPageQuery } from '../../database/query/keyset-list.ts'
 import { preparedStatement } from '../../database/query/prepared-statement.ts'

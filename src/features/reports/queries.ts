@@ -8,7 +8,7 @@ import {
 import { assertPatientAccess } from '../../access/patient-access.ts'
 import { canSeePatient, inScope, notDeleted } from '../../access/visibility.ts'
 import { auditedDelete } from '../../audit/audited-table.ts'
-import { auditEntryCte, auditParams } from '../../audit/entry.ts'
+import { auditEntryCte, auditParams } from '../../audit/entry-cte.ts'
 import type { Config } from '../../config.ts'
 import type { DatabaseOrTransaction, RequestContext } from '../../context.ts'
 import { preparedJsonQuery } from '../../database/query/json-rows.ts'

@@ -3,8 +3,8 @@ import { auditLogFullProblem } from '../../access/can.ts'
 import { createRateLimiters, type RateLimitBinding } from '../../access/rate-limits.ts'
 import { importTokenKeys } from '../../access/tokens.ts'
 import { app } from '../../app.ts'
-import { createAuditWriter } from '../../audit/entry.ts'
-import { UnwrittenEntries } from '../../audit/unwritten.worker.ts'
+import { UnwrittenEntries } from '../../audit/unwritten-entries.worker.ts'
+import { createAuditWriter } from '../../audit/writer.ts'
 import { type Config, ConfigError, findMisspeltSettings, parseConfig } from '../../config.ts'
 import type {
   Dependencies,

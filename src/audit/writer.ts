@@ -1,107 +1,17 @@
-import { getTableColumns, type SQL, sql } from 'drizzle-orm'
-import type { PgColumn } from 'drizzle-orm/pg-core'
+import { getTableColumns, sql } from 'drizzle-orm'
 import { patientIdOfRecordSql } from '../access/visibility.ts'
-import type { AuditActor, AuditEntry, AuditWriter, DatabaseOrTransaction, Logger, RequestContext } from '../context.ts'
+import type { AuditEntry, AuditWriter, DatabaseOrTransaction, Logger } from '../context.ts'
 import { isRowRejected } from '../database/errors.ts'
 import { newId } from '../database/id.ts'
 import { preparedStatement } from '../database/query/prepared-statement.ts'
-import { type AuditChanges, auditLog } from './schema.ts'
+import { auditLog } from './schema.ts'
 
 const { placeholder } = sql
-
-type ClientInfo = Pick<AuditActor, 'ip' | 'userAgent' | 'requestId'>
-
-/** The parameters of a statement with a {@link auditEntryCte} whose actor and action the statement knows itself. */
-export const auditParamsWithoutActor = ({ ip, userAgent, requestId }: ClientInfo, status: number) => ({
-  auditId: newId(),
-  status,
-  ip,
-  userAgent,
-  requestId,
-})
-
-/** The parameters of a statement with a {@link auditEntryCte}. */
-export const auditParams = (context: RequestContext, status: number) => ({
-  ...auditParamsWithoutActor(context, status),
-  currentUserId: context.userId,
-  role: context.role,
-  action: context.action,
-  ifMatch: context.ifMatch,
-})
-
-type AuditedColumns = Record<string, PgColumn>
-const jsonObjectSql = (fields: AuditedColumns, value: (column: PgColumn) => SQL): SQL =>
-  sql`jsonb_build_object(${sql.join(
-    Object.entries(fields).map(([key, column]) => sql`${sql.raw(`'${key}'`)}, ${value(column)}`),
-    sql`, `,
-  )})`
-const beforeValuesSql = (fields: AuditedColumns) =>
-  jsonObjectSql(fields, (column) => sql`before.${sql.identifier(column.name)}`)
-const afterValuesSql = (fields: AuditedColumns) => jsonObjectSql(fields, (column) => sql`${column}`)
-const nullSql = sql`null`
-
-const collectDiffSql = (old: SQL, now: SQL, rows: SQL) =>
-  sql`(select coalesce(jsonb_object_agg(field, jsonb_build_object('before', ${old}, 'after', ${now})), '{}') from ${rows})`
-
-/**
- * What differs between a row as it was, which stands in `before`, and as it is, as { field: { before, after } }. Not a
- * function in the database: PostgreSQL would plan its body anew for each statement.
- */
-export const auditDiffSql = {
-  created: (fields: AuditedColumns) =>
-    collectDiffSql(
-      nullSql,
-      sql`value`,
-      sql`jsonb_each(${afterValuesSql(fields)}) as new (field, value) where value <> 'null'`,
-    ),
-  deleted: (fields: AuditedColumns) =>
-    collectDiffSql(
-      sql`value`,
-      nullSql,
-      sql`jsonb_each(${beforeValuesSql(fields)}) as old (field, value) where value <> 'null'`,
-    ),
-  changed: (fields: AuditedColumns) =>
-    collectDiffSql(
-      sql`old.value`,
-      sql`new.value`,
-      sql`jsonb_each(${beforeValuesSql(fields)}) as old (field, value) join jsonb_each(${afterValuesSql(fields)}) as new (field, value)
-        using (field) where old.value <> new.value`,
-    ),
-}
-
-type AuditEntryCteOptions = {
-  resource: string
-  /** The columns whose change is told, by their names in the API. Never one with a secret. */
-  auditedColumns?: AuditedColumns
-  /** What happened to the rows: whether there is a row as it was, which stands in `before`, and one as it is now. */
-  change: keyof typeof auditDiffSql
-  /** Where the rows stand. */
-  from: SQL
-  resourceId: PgColumn | SQL
-  patientId?: PgColumn | SQL | undefined
-  /** Where the statement itself finds out who acts, and what it comes to. */
-  userId?: PgColumn
-  role?: PgColumn | SQL
-  action?: SQL
-}
-
-/** A common table expression that writes a change's row of the trail: in the change's own statement, so both commit or neither. */
-export const auditEntryCte = (
-  db: DatabaseOrTransaction,
-  { resource, auditedColumns, change, from, resourceId, patientId, userId, role, action }: AuditEntryCteOptions,
-) => {
-  const changesSql = auditedColumns ? auditDiffSql[change](auditedColumns) : nullSql
-  return db.$with('trail', {}).as(sql`insert into ${auditLog}
-    (id, user_id, role, action, resource, resource_id, patient_id, status, ip, user_agent, request_id, changes)
-    select ${placeholder('auditId')}::uuid, ${userId ?? sql`${placeholder('currentUserId')}::uuid`}, ${role ?? placeholder('role')}, ${action ?? placeholder('action')}, ${sql.raw(`'${resource}'`)},
-      ${resourceId}, ${patientId ?? sql`null::uuid`}, ${placeholder('status')}::smallint, ${placeholder('ip')}, ${placeholder('userAgent')}, ${placeholder('requestId')},
-      ${changesSql}
-    from ${from}`)
-}
 
 /** Of a refused record the process does not know whose it is: the database says which patient's. */
 const entryPatientIdSql = sql`coalesce(entry.patient_id,
   case when entry.action = 'auth.denied' then ${patientIdOfRecordSql(sql`entry.resource_id`)} end)`
+
 const entryColumnsSql = sql.join(
   Object.values(getTableColumns(auditLog)).map((column) =>
     column === auditLog.patientId ? entryPatientIdSql : sql`entry.${sql.identifier(column.name)}`,
@@ -119,12 +29,6 @@ const insertEntriesStatement = preparedStatement((db: DatabaseOrTransaction) =>
     .onConflictDoNothing()
     .prepare('audit_insert'),
 )
-
-/** Writes one entry now: within the transaction of the change that it tells of. */
-export const insertAuditEntry = (
-  db: Pick<DatabaseOrTransaction, 'insert'>,
-  entry: AuditEntry & { changes?: AuditChanges },
-) => db.insert(auditLog).values({ ...entry, id: newId() })
 
 /** An entry as the JSON of its row: text, since thousands of objects that wait are work for the garbage collector. */
 const toEntryJson = (entry: AuditEntry): string =>
@@ -146,8 +50,10 @@ const toEntryJson = (entry: AuditEntry): string =>
 
 /** Entries of one statement: so many are not kept waiting for the next flush. */
 const maxBatchEntries = 200
+
 /** Entries kept while the database is away. Beyond, nothing is shown that would leave one. */
 const maxPendingEntries = 10_000
+
 /** What requests under way may add to that. Beyond, the oldest are dropped and the loss is logged. */
 const maxKeptEntries = 2 * maxPendingEntries
 
