@@ -25,7 +25,7 @@ export const auditRoutes = new Hono()
     valid('query', AuditQuery),
     async (c) => {
       const query = c.req.valid('query')
-      return respondWithPage(c, await fetchPage(c, query, listAuditEntries(c.env.db, query)))
+      return respondWithPage(c, await fetchPage(c, query, listAuditEntries(c.env.db, query)), null)
     },
   )
   .get(
@@ -43,6 +43,7 @@ export const auditRoutes = new Hono()
       return respondWithPage(
         c,
         await fetchPage(c, c.req.valid('query'), listAuditEntriesOfPatient(c.env.db, patientId)),
+        null,
       )
     },
   )

@@ -32,8 +32,16 @@ export const isStaleIfMatch = (ifMatch: string | null, etag: string): boolean =>
 export const matchesIfNoneMatch = (header: string | undefined, etag: string): boolean =>
   header !== undefined && (header.trim() === '*' || parseEntityTags(header).includes(etag))
 
-/** Answers a read with the record and its strong ETag, or with 304 where the client has it as it is. */
-export function respondWithRecord<Row>(c: Context<GuardedEnv>, { etag, json }: JsonRow<Row, { etag: string }>) {
+/**
+ * Answers a read with the record and its strong ETag, or with 304 where the client has it as it is. `patientId` is whose data
+ * it is, for the audit log: null where it is no patient's.
+ */
+export function respondWithRecord<Row>(
+  c: Context<GuardedEnv>,
+  { id, etag, json }: JsonRow<Row, { id: string; etag: string }>,
+  { patientId }: { patientId: string | null },
+) {
+  c.set('auditSubject', { resourceId: id, ...(patientId !== null && { patientId }) })
   const headers = { ETag: `"${etag}"` }
   if (matchesIfNoneMatch(c.req.header('If-None-Match'), etag)) return c.body(null, 304, headers)
   return respondWithJson(c, json, 200, headers)

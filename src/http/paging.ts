@@ -73,11 +73,11 @@ export async function fetchPage<Row extends { id: string; cursorKey: string }, S
   return { rows: pageRows, next: last ? buildNextPagePath(c, { id: last.id, key: last.cursorKey }) : null, count }
 }
 
-/** Answers with a page. `getPatientId` names the patient whose data a row shows, for the trail. */
+/** Answers with a page. `getPatientId` names the patient whose data a row shows, for the audit log: null where it shows none's, or the path names them. */
 export function respondWithPage<Row, ServerValues>(
   c: Context<GuardedEnv>,
   { rows, next, count }: FetchedPage<JsonRow<Row, ServerValues>>,
-  getPatientId?: (row: ServerValues) => string,
+  getPatientId: ((row: ServerValues) => string) | null,
 ) {
   if (getPatientId) c.set('auditSubject', { patientIds: [...new Set(rows.map(getPatientId))] })
   const results = rows.map(({ json }) => json).join(',')

@@ -74,8 +74,7 @@ export const appointmentRoutes = new Hono()
     noQuery(assertAppointmentInPath),
     async (c) => {
       const appointment = await getAppointment(c.env.db, c.get('requestContext'), c.req.valid('param').id)
-      c.set('auditSubject', { resourceId: appointment.id, patientId: appointment.patientId })
-      return respondWithRecord(c, appointment)
+      return respondWithRecord(c, appointment, { patientId: appointment.patientId })
     },
   )
   .patch(

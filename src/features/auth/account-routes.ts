@@ -90,7 +90,7 @@ export const accountRoutes = new Hono()
     async (c) => {
       const user = await findOwnAccount(c.env.db, c.get('requestContext').userId)
       if (!user) throw unauthorizedProblem()
-      return respondWithRecord(c, user)
+      return respondWithRecord(c, user, { patientId: null })
     },
   )
   .patch(
@@ -189,7 +189,11 @@ export const accountRoutes = new Hono()
     }),
     valid('query', newestFirstQuery({})),
     async (c) =>
-      respondWithPage(c, await fetchPage(c, c.req.valid('query'), listSessions(c.env.db, c.get('requestContext')))),
+      respondWithPage(
+        c,
+        await fetchPage(c, c.req.valid('query'), listSessions(c.env.db, c.get('requestContext'))),
+        null,
+      ),
   )
   .delete(
     '/sessions/:id',

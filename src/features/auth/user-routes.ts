@@ -25,7 +25,7 @@ export const userRoutes = new Hono()
     valid('query', UserQuery),
     async (c) => {
       const query = c.req.valid('query')
-      return respondWithPage(c, await fetchPage(c, query, listUsers(c.env.db, query)))
+      return respondWithPage(c, await fetchPage(c, query, listUsers(c.env.db, query)), null)
     },
   )
   .post(
@@ -61,8 +61,7 @@ export const userRoutes = new Hono()
     noQuery(assertUserInPath),
     async (c) => {
       const user = await getUser(c.env.db, c.req.valid('param').id)
-      c.set('auditSubject', { resourceId: user.id })
-      return respondWithRecord(c, user)
+      return respondWithRecord(c, user, { patientId: null })
     },
   )
   .patch(

@@ -50,8 +50,7 @@ async function respondWithNewFeed(c: Context<GuardedEnv>, subject: FeedSubject, 
 
 async function respondWithFeed(c: Context<GuardedEnv>, subject: FeedSubject, subjectId: string) {
   const feed = await getFeed(c.env.db, c.get('requestContext'), subject, subjectId)
-  c.set('auditSubject', { resourceId: feed.id })
-  return respondWithRecord(c, feed)
+  return respondWithRecord(c, feed, { patientId: subject === 'patient' ? subjectId : null })
 }
 
 const listAuditAction = permissions['appointments:list'].audit

@@ -25,7 +25,7 @@ export const doctorRoutes = new Hono()
     valid('query', DoctorQuery),
     async (c) => {
       const query = c.req.valid('query')
-      return respondWithPage(c, await fetchPage(c, query, listDoctors(c.env.db, query)))
+      return respondWithPage(c, await fetchPage(c, query, listDoctors(c.env.db, query)), null)
     },
   )
   .post(
@@ -55,8 +55,7 @@ export const doctorRoutes = new Hono()
     noQuery(assertDoctorInPath),
     async (c) => {
       const doctor = await getDoctor(c.env.db, c.req.valid('param').id)
-      c.set('auditSubject', { resourceId: doctor.id })
-      return respondWithRecord(c, doctor)
+      return respondWithRecord(c, doctor, { patientId: null })
     },
   )
   .put(

@@ -95,12 +95,11 @@ export const mappingRoutes = new Hono()
       )
       const [first] = read.rows
       if (first?.id === id) {
-        c.set('auditSubject', { resourceId: id, patientId: first.patientId })
-        return respondWithRecord(c, first)
+        return respondWithRecord(c, first, { patientId: first.patientId })
       }
       if (!first) await assertPatientInPath(c)
       c.set('auditSubject', { patientId: id })
-      return respondWithPage(c, read)
+      return respondWithPage(c, read, null)
     },
   )
   .delete(
@@ -134,7 +133,7 @@ export const mappingRoutes = new Hono()
         listMappedDoctors(c.env.db, c.get('requestContext'), { patientId: id }),
       )
       if (read.rows.length === 0) await assertPatientInPath(c)
-      return respondWithPage(c, read)
+      return respondWithPage(c, read, null)
     },
   )
   .get(

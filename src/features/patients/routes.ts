@@ -73,8 +73,7 @@ export const patientRoutes = new Hono()
     noQuery(assertPatientInPath),
     async (c) => {
       const patient = await getPatient(c.env.db, c.get('requestContext'), c.req.valid('param').id)
-      c.set('auditSubject', { resourceId: patient.id, patientId: patient.id })
-      return respondWithRecord(c, patient)
+      return respondWithRecord(c, patient, { patientId: patient.id })
     },
   )
   .put(

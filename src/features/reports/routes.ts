@@ -44,7 +44,7 @@ export const reportRoutes = new Hono()
       const { id } = c.req.valid('param')
       const read = await fetchPage(c, c.req.valid('query'), listReports(c.env.db, c.get('requestContext'), id))
       if (read.rows.length === 0) await assertPatientInPath(c)
-      return respondWithPage(c, read)
+      return respondWithPage(c, read, null)
     },
   )
   .post(
@@ -88,8 +88,7 @@ export const reportRoutes = new Hono()
     noQuery(assertReportInPath),
     async (c) => {
       const report = await getReport(c.env.db, c.get('requestContext'), c.req.valid('param').id)
-      c.set('auditSubject', { resourceId: report.id, patientId: report.patientId })
-      return respondWithRecord(c, report)
+      return respondWithRecord(c, report, { patientId: report.patientId })
     },
   )
   .delete(
