@@ -182,6 +182,6 @@ it('tells of a fault of its own no more than a log may know', async () => {
   const settings = { PORT: '0', DATABASE_URL: noDatabase, DATA_DIR: join(folder, 'fault') }
   const node = new Program('--import', settings, [program, 'src/runtime/node/main.ts'])
   expect(await node.exit()).toBe(1)
-  expect(node.output).toMatch(/"level":"error","msg":"ended by a fault of its own","err":\{"name":"DrizzleQueryError"/)
+  expect(node.output).toMatch(/"level":"error","msg":"uncaught exception, exiting","err":\{"name":"DrizzleQueryError"/)
   expect(node.output).not.toContain('secret-a')
 })

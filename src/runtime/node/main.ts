@@ -59,7 +59,7 @@ async function startServer(config: Config, worker?: Worker) {
   })
   // Node itself would print the error whole, and a database's holds what was written.
   process.on('uncaughtException', (err) => {
-    logger.error({ msg: 'ended by a fault of its own', err })
+    logger.error({ msg: 'uncaught exception, exiting', err })
     process.exit(1)
   })
   const isFirst = worker === undefined || worker.id === 1
