@@ -117,6 +117,7 @@ const Settings = z.object({
   ),
 })
 
+/** The settings, as the environment gives them or by their defaults. */
 export type Config = Readonly<z.output<typeof Settings> & { FIRST_USER_IS_ADMIN: boolean }>
 
 /** What a setting is where it is not set. */

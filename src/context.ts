@@ -65,6 +65,7 @@ export type RequestContext = {
   requestId: string
 }
 
+/** What a route behind `can` has: a request context. */
 export type GuardedEnv = { Bindings: Dependencies; Variables: AppEnv['Variables'] & { requestContext: RequestContext } }
 
 /** Whose data an entry is about. A list of patients' data names all of them. */
@@ -105,8 +106,10 @@ export type AuditWriter = {
 /** Counts one request of a key: 0 where it is within the limit, else in how many seconds the next one will be. */
 export type RateLimiter = (key: string) => number | Promise<number>
 
+/** The settings whose limits are counted in memory, a minute at a time. */
 export type RateLimitName = 'REQUESTS_PER_ACCOUNT_MIN' | 'REQUESTS_PER_ADDRESS_MIN'
 
+/** A limiter for each of these settings. */
 export type RateLimiters = Record<RateLimitName, RateLimiter>
 
 /** Where the bytes of reports are kept. A key is a report's id, and is written once. */
@@ -135,6 +138,7 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 /** What a line tells. An error stands in `err`. */
 export type LogFields = Record<string, unknown>
 
+/** A function for each level; what is below `LOG_LEVEL` goes nowhere. */
 export type Logger = Record<LogLevel, (fields: LogFields) => void>
 
 /** What requests report to, for whoever watches over the service. `runtime/node/main.ts` and `runtime/worker/main.ts` say who listens. */

@@ -1,5 +1,7 @@
+/** The roles of accounts. The check `users_role_name` of the database names the same. */
 export const roles = ['admin', 'doctor', 'patient'] as const
 
+/** The role of an account. */
 export type Role = (typeof roles)[number]
 
 /**

@@ -67,8 +67,10 @@ export class MemorySessionCache implements SessionCache {
   }
 }
 
+/** The detail of a 401 to a token that was sent. */
 export const sessionEndedMessage = 'The access token is not valid, or its session has ended.'
 
+/** A 401 with the challenge `Bearer` (RFC 6750, section 3). */
 export const unauthorizedProblem = (detail?: string) =>
   new Problem('unauthorized', { ...(detail && { detail }), headers: { 'WWW-Authenticate': 'Bearer' } })
 

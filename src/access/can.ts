@@ -11,6 +11,7 @@ import { countRequest } from './request-counting.ts'
 
 /** What a route's guard lets through: a permission by name, or anyone; and what it says of the route. `app.ts` refuses a route without one. */
 export const guardMetadata = Symbol('guard')
+/** What a guard carries: what it lets through, and what the route does. */
 export type Guard = { [guardMetadata]: PermissionName | 'anyone'; [operationMetadata]: OperationDescription }
 
 /** What is known of the sender before they have said who they are. */

@@ -24,6 +24,7 @@ const dailyLimitSettings = {
   },
 } as const satisfies Record<string, DailyLimitSettings>
 
+/** What is limited by the day. */
 export type DailyLimitKind = keyof typeof dailyLimitSettings
 
 /** The limits that an account is held to, as parameters of {@link countDailyUseCte}. */

@@ -75,7 +75,9 @@ export const permissions = {
   'audit:patient': { audit: 'audit.list', admin: 'all', doctor: null, patient: 'createdByOrSelf' },
 } as const satisfies Record<string, Permission>
 
+/** The name of a row of the permissions. */
 export type PermissionName = keyof typeof permissions
+/** The row of the permissions with this name. */
 export const getPermission = (name: PermissionName): Permission => permissions[name]
 
 /** Whether a role may do it, on some row at least. */

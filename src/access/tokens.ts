@@ -41,6 +41,7 @@ export async function importTokenKeys(config: Config): Promise<TokenKeys> {
 
 /** What a token pair says of its session, as it is stored. */
 export type TokenSession = { id: string; userId: string; generation: number; rotatedAt: Date; expiresAt: Date }
+/** What a sign-in is answered with (RFC 6749, section 5.1); `expiresIn` in seconds. */
 export type TokenPair = { access: string; refresh: string; tokenType: 'Bearer'; expiresIn: number }
 
 const toEpochSeconds = (time: Date | number) => Math.floor(Number(time) / 1000)

@@ -14,6 +14,7 @@ import { AuditEntryResponse, AuditQuery } from './schema.ts'
 const assertPatientInPath = (c: Context<GuardedEnv, '/:id'>) =>
   assertPatientAccess(c.env.db, c.get('requestContext'), c.req.param('id'))
 
+/** `/api/audit` and `/api/patients/{id}/audit`. */
 export const auditRoutes = new Hono()
   .get(
     '/audit',

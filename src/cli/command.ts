@@ -6,6 +6,7 @@ import { describeDatabaseUrl } from '../database/error-descriptions.ts'
 import { isListening, openDatabase } from '../runtime/node/startup.ts'
 import { CommandError, describeCommandError } from './command-error.ts'
 
+/** Writes a line to standard output. */
 export const printLine = (line: string) => process.stdout.write(`${line}\n`)
 
 /** Runs a command to its end and ends the process: 1 with a sentence where it failed. */

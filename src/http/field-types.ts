@@ -42,6 +42,7 @@ export const passwordField = storableText.normalize('NFC').min(1).check(maxCodeP
 /** A token of ours. */
 export const tokenField = storableText.min(1).max(2000)
 
+/** The id of a record, a UUID in lower case. */
 export const idField = z.uuid().toLowerCase()
 
 /** E.164, after spaces, dots, dashes and brackets are taken out. */

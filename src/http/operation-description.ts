@@ -17,20 +17,27 @@ export type ResponseDescription =
   /** 200 with bytes of one of these types. `takesRange` where a part of them can be asked for, `hasEtag` where they have an ETag. */
   | { kind: 'binary'; types: string[]; takesRange: boolean; hasEtag: boolean }
 
+/** 200 with one record and its ETag. */
 export const recordResponse = (schema: z.ZodType): ResponseDescription => ({ kind: 'record', schema })
+/** 201 with the record that was made; `isIdempotent` where the route takes an Idempotency-Key. */
 export const createdResponse = (schema: z.ZodType, { isIdempotent = true } = {}): ResponseDescription => ({
   kind: 'created',
   schema,
   isIdempotent,
 })
+/** 200 with a page of records. */
 export const pageResponse = (schema: z.ZodType): ResponseDescription => ({ kind: 'page', schema })
+/** JSON that has no ETag. */
 export const jsonResponse = (schema: z.ZodType, status: 200 | 201 = 200): ResponseDescription => ({
   kind: 'json',
   schema,
   status,
 })
+/** 204. */
 export const noContent: ResponseDescription = { kind: 'noContent', takesIfMatch: false }
+/** 204 of a delete that takes If-Match. */
 export const deletedResponse: ResponseDescription = { kind: 'noContent', takesIfMatch: true }
+/** 200 with bytes of one of these media types. */
 export const binaryResponse = (types: string[], { takesRange = false, hasEtag = false } = {}): ResponseDescription => ({
   kind: 'binary',
   types,
@@ -61,6 +68,7 @@ export type ValidatorMetadata = { target: string; schema: z.ZodType | undefined;
 
 /** Where guards and validators carry what they say of their route. */
 export const operationMetadata = Symbol('about')
+/** The key under which a validator carries what it validates. */
 export const validatorMetadata = Symbol('taken')
 
 /** Whether the client has to take JSON for the route to be of use. */

@@ -67,6 +67,7 @@ export const problemTypes = {
   'insufficient-storage': [507, 'There is no room to keep this', 'Tell whoever runs this service. Nothing was kept.'],
 } as const satisfies Record<string, readonly [status: ContentfulStatusCode, title: string, detail: string]>
 
+/** The end of a problem’s `type`, a URI reference `/problems/{type}` (RFC 9457, section 3.1.1). */
 export type ProblemType = keyof typeof problemTypes
 
 /** One fault of a request: `path` is the field (`workingHours.0.from`), empty for the whole body. */

@@ -12,10 +12,12 @@ const usageLimits = {
   CALENDAR_FEEDS_PER_ACCOUNT: 'calendar feeds of one account, of doctors and of patients each',
 } as const satisfies Partial<Record<keyof Config, string>>
 
+/** A setting that limits use. */
 export type UsageLimitName = keyof typeof usageLimits
 
 const isUsageLimitName = (name: string): name is UsageLimitName => name in usageLimits
 
+/** All of these settings. */
 export const usageLimitNames = Object.keys(usageLimits).filter(isUsageLimitName)
 
 /** A limit as it is by default, and its setting, in Markdown. */

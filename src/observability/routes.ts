@@ -37,6 +37,7 @@ const requireMetricsToken: MiddlewareHandler<AppEnv> = (c, next) => {
   return next()
 }
 
+/** `/healthz`, `/readyz`, `/metrics` and `/`: what operators and monitors ask. */
 export const observabilityRoutes = new Hono<AppEnv>()
   .get(
     '/',

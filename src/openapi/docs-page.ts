@@ -16,6 +16,7 @@ export const docsContentSecurityPolicy = [
   "frame-ancestors 'none'",
 ].join('; ')
 
+/** The page at `/docs`. */
 export const docsHtml = `<!doctype html>
 <html lang="en">
   <head>

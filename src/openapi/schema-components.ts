@@ -1,5 +1,6 @@
 import * as z from 'zod'
 
+/** A JSON Schema, as OpenAPI 3.1 has it. */
 export type JsonSchema = { [keyword: string]: unknown }
 
 /** Turns zod's schemas into JSON Schema (draft 2020-12), those with a name into components. */

@@ -12,6 +12,7 @@ const msPerYear = 365.25 * msPerDay
 
 /** A record that is to be stored, as the API's own rules leave it. */
 export type DemoRecord<T> = T & { id: string; createdAt: Date }
+/** A made-up doctor. */
 export type DemoDoctor = DemoRecord<z.output<typeof DoctorReplacement>>
 /** With the doctors who treat them, as places in the list of doctors: each from 0 up to 1. */
 export type DemoPatient = DemoRecord<z.output<typeof PatientReplacement>> & { treatedBy: number[] }

@@ -14,8 +14,11 @@ const batchRowCount = 500
 /** How many of the first doctors and patients have an account. */
 const linkedAccountCounts = { doctors: 3, patients: 2 }
 
+/** How much is made up. */
 export type DemoOptions = { patients: number; doctors: number; seed: number }
+/** An account with which one can sign in to look at made-up data. */
 export type DemoAccount = { email: string; role: 'admin' | 'doctor' | 'patient' }
+/** What was made up. */
 export type DemoSummary = Record<'doctors' | 'patients' | 'mappings' | 'appointments' | 'reports', number> & {
   accounts: DemoAccount[]
 }

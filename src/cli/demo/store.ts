@@ -15,6 +15,7 @@ import { createDemoAppointments } from './appointments.ts'
 import type { DemoDoctor, DemoPatient } from './people.ts'
 import { createDemoReports } from './reports.ts'
 
+/** A row of made-up data, by the names of its columns in the source. */
 export type DemoRow = Record<string, unknown> & { id: string }
 
 /** Inserts `rows` in one statement of one parameter. Returns the ids of those that were not there yet. */

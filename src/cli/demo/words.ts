@@ -11,6 +11,7 @@ export const visitReasons = [
   'Prescription',
 ]
 
+/** Specializations of made-up doctors. */
 export const specializations = [
   'Cardiology',
   'Dermatology',
@@ -31,6 +32,7 @@ export const specializations = [
   'Urology',
 ]
 
+/** Substances that made-up patients do not bear. */
 export const substances = [
   'Penicillin',
   'Amoxicillin',
@@ -71,7 +73,9 @@ const workdays = ['mon', 'tue', 'wed', 'thu', 'fri']
 const weeklySpans = (days: string[], ...hours: [string, string][]) =>
   days.flatMap((day) => hours.map(([from, to]) => ({ day, from, to })))
 
+/** Working hours that are the same on each day. */
 export const everyDaySchedule = weeklySpans([...workdays, 'sat', 'sun'], ['08:00', '18:00'])
+/** Working hours of made-up doctors. */
 export const weeklySchedules = [
   weeklySpans(workdays, ['09:00', '17:00']),
   weeklySpans(workdays, ['08:00', '12:00'], ['13:00', '16:30']),

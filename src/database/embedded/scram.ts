@@ -15,6 +15,7 @@ export function createScramVerifier(password: string): ScramVerifier {
   return { salt, storedKey: sha256(hmac(salted, 'Client Key')), serverKey: hmac(salted, 'Server Key') }
 }
 
+/** The one SASL mechanism that is offered (RFC 7677). */
 export const scramMechanism = 'SCRAM-SHA-256'
 
 /** What the server says to a client's first message (RFC 5802, section 7), and how it checks the final one. */

@@ -1,6 +1,7 @@
 import type postgres from 'postgres'
 import { type Connection, PoolTask, type SchedulingMode, type SendQuery, type TaskListener } from './task.ts'
 
+/** The parameters of a statement, as the driver takes them. */
 export type QueryParams = postgres.ParameterOrJSON<never>[]
 
 /** Rows as lists of values in the order of their columns, or as objects. */

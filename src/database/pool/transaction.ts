@@ -14,6 +14,7 @@ export type TransactionClient = {
   unsafe(text: string, parameters?: QueryParams, options?: postgres.UnsafeQueryOptions): PendingQuery
   savepoint(work: TransactionWork): Promise<unknown>
 }
+/** What is to be done in a transaction, with its client. */
 export type TransactionWork = (client: TransactionClient) => Promise<unknown>
 
 const connectionLostError = () => Object.assign(new Error('the connection was lost'), { code: 'CONNECTION_CLOSED' })

@@ -12,7 +12,9 @@ export type JsonText<Row> = string & { readonly [jsonRow]?: Row }
 export type JsonRow<Row, ServerColumns> = ServerColumns & { json: JsonText<Row> }
 
 type SelectedField = PgColumn | SQL | SQL.Aliased
+/** Columns and expressions by the names that the server uses. */
 export type SelectedFields = Record<string, SelectedField>
+/** Columns and expressions by the names of the API; one level of objects may stand in it. */
 export type NestedFields = Record<string, SelectedField | Record<string, PgColumn>>
 
 /** A statement as its text, and what it is sent with. */

@@ -25,6 +25,7 @@ const assertAppointmentInPath = (c: Context<GuardedEnv, '/:id'>) =>
 /** @throws {Problem} 404 where there is no doctor of the id in the path */
 const assertDoctorInPath = (c: Context<GuardedEnv, '/:id'>) => assertDoctorExists(c.env.db, c.req.param('id'))
 
+/** `/api/appointments` and the free slots of doctors. */
 export const appointmentRoutes = new Hono()
   .get(
     '/appointments',

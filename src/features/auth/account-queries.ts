@@ -27,6 +27,7 @@ const userStatement = preparedStatement((db: DatabaseOrTransaction) =>
   ),
 )
 
+/** The account with this id; undefined where there is none. */
 export async function findUser(db: DatabaseOrTransaction, id: string) {
   const [row] = await userStatement(db, {}).execute({ id })
   return row

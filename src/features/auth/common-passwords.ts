@@ -267,4 +267,5 @@ yosemite yyyyyyyy z1x2c3v4 zachary1 zanzibar zaq12wsx zaq1xsw2 zaqwsxcde zaqxswc
 zxcasdqwe zxcasdqwe123 zxcv1234 zxcvbnm1 zxcvbnm123 zzzzzzzz
 `
 
+/** The 10,000 most common passwords, in lower case. */
 export const commonPasswords: ReadonlySet<string> = new Set(commonPasswordText.trim().split(/\s+/))

@@ -37,6 +37,7 @@ export type LimitedHasher = PasswordHasher & { readonly waitingCount: number }
 const maxWaitingHashes = 1000
 const maxHashWaitMs = 15_000
 
+/** The refusal, a 503, of a password that would wait too long to be hashed. */
 export const tooManyWaitingProblem = () =>
   new Problem('unavailable', {
     detail: 'Too many passwords wait to be checked. Try again in a moment.',

@@ -48,6 +48,7 @@ const userList = defineKeysetList({
 
 type UserListQuery = Pick<z.output<typeof UserQuery>, 'q' | 'role' | 'active'>
 
+/** The accounts that `query` asks for. */
 export const listUsers = (db: DatabaseOrTransaction, { q, role, active }: UserListQuery) =>
   userList(
     db,

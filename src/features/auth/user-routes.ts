@@ -18,6 +18,7 @@ import { NewUser, ResetToken, UserPatch, UserQuery } from './user-schema.ts'
 /** @throws {Problem} 404 where there is no account of the id in the path */
 const assertUserInPath = (c: Context<GuardedEnv, '/:id'>) => getUser(c.env.db, c.req.param('id'))
 
+/** `/api/users`: accounts, for administrators. */
 export const userRoutes = new Hono()
   .get(
     '/',

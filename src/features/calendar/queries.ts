@@ -209,6 +209,7 @@ export async function findFeedByToken(db: DatabaseOrTransaction, tokenHash: stri
   const [feed] = await feedByTokenStatement(db, {}).execute({ tokenHash })
   return feed
 }
+/** A feed as its token finds it, with the account that has made it. */
 export type FeedByToken = NonNullable<Awaited<ReturnType<typeof findFeedByToken>>>
 
 const feedSubjectStatement = preparedStatement((db: DatabaseOrTransaction, variant: FeedVariant) => {
@@ -265,4 +266,5 @@ export async function getFeedAppointments(
   ])
   return subjectRow && { name: subjectRow.name, appointments: rows }
 }
+/** What a feed shows. */
 export type FeedContent = NonNullable<Awaited<ReturnType<typeof getFeedAppointments>>>

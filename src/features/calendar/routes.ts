@@ -98,6 +98,7 @@ async function respondWithCalendar(
   return c.body(calendar, 200, { 'Content-Type': 'text/calendar; charset=utf-8' })
 }
 
+/** The calendar feeds of doctors and patients. */
 export const calendarRoutes = new Hono()
   .get(
     '/doctors/:id/calendar-feed',

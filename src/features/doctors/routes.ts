@@ -14,6 +14,7 @@ import { DoctorPatch, DoctorQuery, DoctorReplacement, DoctorResponse } from './s
 /** @throws {Problem} 404 where there is no doctor of the id in the path */
 const assertDoctorInPath = (c: Context<GuardedEnv, '/:id'>) => getDoctor(c.env.db, c.req.param('id'))
 
+/** `/api/doctors`. */
 export const doctorRoutes = new Hono()
   .get(
     '/',

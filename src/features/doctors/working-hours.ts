@@ -29,6 +29,7 @@ export const workingHoursField = z
         ctx.addIssue({ code: 'custom', path: [value.index], message: `overlaps ${before.from}–${before.to}` })
     })
   })
+/** When a doctor can be booked: ranges of local times for each day of the week. */
 export type WorkingHours = z.output<typeof workingHoursField>
 
 /** The zone's name in its usual case; undefined where Intl knows none of that name. */

@@ -35,6 +35,7 @@ const assertMappingInPath = (c: Context<GuardedEnv, '/:id'>) =>
 const assertMappingOrPatientInPath = (c: Context<GuardedEnv, '/:id'>) =>
   assertMappingInPath(c).catch(() => assertPatientInPath(c))
 
+/** `/api/mappings`, the patients of a doctor and the doctors of a patient. */
 export const mappingRoutes = new Hono()
   .get(
     '/mappings',

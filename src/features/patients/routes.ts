@@ -22,6 +22,7 @@ const assertMaySeeDeleted = async (c: Context<GuardedEnv>) => {
     throw new Problem('forbidden')
 }
 
+/** `/api/patients`. */
 export const patientRoutes = new Hono()
   .get(
     '/',

@@ -3,6 +3,7 @@ import { validate as isUuid } from 'uuid'
 import type { ListableFileStore } from '../../context.ts'
 import { FileStoreProblem, putInParts } from './file-store.ts'
 
+/** Where a bucket is, and the keys to it. */
 export type S3Options = {
   /** The URL under which buckets are, such as https://s3.eu-central-1.amazonaws.com. */
   endpoint: string

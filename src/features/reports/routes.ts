@@ -30,6 +30,7 @@ const assertPatientInPath = (c: Context<GuardedEnv, '/:id'>) =>
 const assertReportInPath = (c: Context<GuardedEnv, '/:id'>) =>
   getReport(c.env.db, c.get('requestContext'), c.req.param('id'))
 
+/** `/api/patients/{id}/reports` and `/api/reports`. */
 export const reportRoutes = new Hono()
   .get(
     '/patients/:id/reports',

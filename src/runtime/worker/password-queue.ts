@@ -3,6 +3,7 @@ import { tooManyWaitingProblem } from '../../features/auth/passwords.ts'
 /** The requests that check or make a password, and so keep an isolate's one thread from all else for a while. */
 const passwordRequestPattern = /^(POST \/api\/(auth\/(register|login|password|reset)|users)|PATCH \/api\/auth\/me)\/?$/
 
+/** Whether a request hashes a password, which takes an isolate some 60 ms. */
 export const usesPassword = (request: Request): boolean =>
   passwordRequestPattern.test(`${request.method} ${new URL(request.url).pathname}`)
 
