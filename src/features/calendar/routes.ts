@@ -98,111 +98,70 @@ async function respondWithCalendar(
   return c.body(calendar, 200, { 'Content-Type': 'text/calendar; charset=utf-8' })
 }
 
+const subjectNames = { doctor: 'Doctor', patient: 'Patient' } as const
+/** What a calendar shows without `detail=full`. */
+const defaultDetails = {
+  doctor: 'The times alone, unless `detail=full`.',
+  patient: 'Patient and reason are named only with `detail=full`.',
+} as const
+
+/** The feeds of doctors, or those of patients, below the path of either. */
+const createFeedRoutes = (subject: FeedSubject) =>
+  new Hono()
+    .get(
+      '/:id/calendar-feed',
+      can(`${subject}Feeds:get`, {
+        operationId: `get${subjectNames[subject]}Feed`,
+        summary: `Get one’s feed of a ${subject}’s calendar`,
+        description: 'Never its URL, which is told once.',
+        responds: recordResponse(FeedResponse),
+      }),
+      valid('param', IdParam),
+      noQuery(assertFeedInPath(subject)),
+      (c) => respondWithFeed(c, subject, c.req.valid('param').id),
+    )
+    .post(
+      '/:id/calendar-feed',
+      can(`${subject}Feeds:create`, {
+        operationId: `create${subjectNames[subject]}Feed`,
+        summary: `Make a URL to subscribe to a ${subject}’s calendar`,
+        description:
+          'In place of an earlier one, whose URL ends. The new URL is told once. It ends with its owner’s access, password change, reset or deactivation.',
+        responds: createdResponse(NewFeedResponse, { isIdempotent: false }),
+        limits: ['CALENDAR_FEEDS_PER_ACCOUNT'],
+      }),
+      valid('param', IdParam),
+      noQuery(assertSubjectInPath(subject)),
+      (c) => respondWithNewFeed(c, subject, c.req.valid('param').id),
+    )
+    .delete(
+      '/:id/calendar-feed',
+      can(`${subject}Feeds:delete`, {
+        operationId: `delete${subjectNames[subject]}Feed`,
+        summary: `End the URL of one’s feed of a ${subject}’s calendar`,
+        responds: deletedResponse,
+      }),
+      valid('param', IdParam),
+      noQuery(assertFeedInPath(subject)),
+      async (c) => {
+        await deleteFeed(c.env.db, c.get('requestContext'), subject, c.req.valid('param').id)
+        return c.body(null, 204)
+      },
+    )
+    .get(
+      '/:id/calendar.ics',
+      allowAnyone({
+        operationId: `read${subjectNames[subject]}Calendar`,
+        summary: `Read a ${subject}’s calendar`,
+        description: `For calendar programs: the token in the URL is the authorisation. ${defaultDetails[subject]}`,
+        responds: binaryResponse(['text/calendar']),
+      }),
+      valid('param', IdParam),
+      valid('query', FeedQuery, { precheck: assertFeedOpens(subject) }),
+      (c) => respondWithCalendar(c, subject, c.req.valid('param').id, c.req.valid('query')),
+    )
+
 /** The calendar feeds of doctors and patients. */
 export const calendarRoutes = new Hono()
-  .get(
-    '/doctors/:id/calendar-feed',
-    can('doctorFeeds:get', {
-      operationId: 'getDoctorFeed',
-      summary: 'Get one’s feed of a doctor’s calendar',
-      description: 'Never its URL, which is told once.',
-      responds: recordResponse(FeedResponse),
-    }),
-    valid('param', IdParam),
-    noQuery(assertFeedInPath('doctor')),
-    (c) => respondWithFeed(c, 'doctor', c.req.valid('param').id),
-  )
-  .post(
-    '/doctors/:id/calendar-feed',
-    can('doctorFeeds:create', {
-      operationId: 'createDoctorFeed',
-      summary: 'Make a URL to subscribe to a doctor’s calendar',
-      description:
-        'In place of an earlier one, whose URL ends. The new URL is told once. It ends with its owner’s access, password change, reset or deactivation.',
-      responds: createdResponse(NewFeedResponse, { isIdempotent: false }),
-      limits: ['CALENDAR_FEEDS_PER_ACCOUNT'],
-    }),
-    valid('param', IdParam),
-    noQuery(assertSubjectInPath('doctor')),
-    (c) => respondWithNewFeed(c, 'doctor', c.req.valid('param').id),
-  )
-  .delete(
-    '/doctors/:id/calendar-feed',
-    can('doctorFeeds:delete', {
-      operationId: 'deleteDoctorFeed',
-      summary: 'End the URL of one’s feed of a doctor’s calendar',
-      responds: deletedResponse,
-    }),
-    valid('param', IdParam),
-    noQuery(assertFeedInPath('doctor')),
-    async (c) => {
-      await deleteFeed(c.env.db, c.get('requestContext'), 'doctor', c.req.valid('param').id)
-      return c.body(null, 204)
-    },
-  )
-  .get(
-    '/doctors/:id/calendar.ics',
-    allowAnyone({
-      operationId: 'readDoctorCalendar',
-      summary: 'Read a doctor’s calendar',
-      description:
-        'For calendar programs: the token in the URL is the authorisation. The times alone, unless `detail=full`.',
-      responds: binaryResponse(['text/calendar']),
-    }),
-    valid('param', IdParam),
-    valid('query', FeedQuery, { precheck: assertFeedOpens('doctor') }),
-    (c) => respondWithCalendar(c, 'doctor', c.req.valid('param').id, c.req.valid('query')),
-  )
-  .get(
-    '/patients/:id/calendar-feed',
-    can('patientFeeds:get', {
-      operationId: 'getPatientFeed',
-      summary: 'Get one’s feed of a patient’s calendar',
-      description: 'Never its URL, which is told once.',
-      responds: recordResponse(FeedResponse),
-    }),
-    valid('param', IdParam),
-    noQuery(assertFeedInPath('patient')),
-    (c) => respondWithFeed(c, 'patient', c.req.valid('param').id),
-  )
-  .post(
-    '/patients/:id/calendar-feed',
-    can('patientFeeds:create', {
-      operationId: 'createPatientFeed',
-      summary: 'Make a URL to subscribe to a patient’s calendar',
-      description:
-        'In place of an earlier one, whose URL ends. The new URL is told once. It ends with its owner’s access, password change, reset or deactivation.',
-      responds: createdResponse(NewFeedResponse, { isIdempotent: false }),
-      limits: ['CALENDAR_FEEDS_PER_ACCOUNT'],
-    }),
-    valid('param', IdParam),
-    noQuery(assertSubjectInPath('patient')),
-    (c) => respondWithNewFeed(c, 'patient', c.req.valid('param').id),
-  )
-  .delete(
-    '/patients/:id/calendar-feed',
-    can('patientFeeds:delete', {
-      operationId: 'deletePatientFeed',
-      summary: 'End the URL of one’s feed of a patient’s calendar',
-      responds: deletedResponse,
-    }),
-    valid('param', IdParam),
-    noQuery(assertFeedInPath('patient')),
-    async (c) => {
-      await deleteFeed(c.env.db, c.get('requestContext'), 'patient', c.req.valid('param').id)
-      return c.body(null, 204)
-    },
-  )
-  .get(
-    '/patients/:id/calendar.ics',
-    allowAnyone({
-      operationId: 'readPatientCalendar',
-      summary: 'Read a patient’s calendar',
-      description:
-        'For calendar programs: the token in the URL is the authorisation. Patient and reason are named only with `detail=full`.',
-      responds: binaryResponse(['text/calendar']),
-    }),
-    valid('param', IdParam),
-    valid('query', FeedQuery, { precheck: assertFeedOpens('patient') }),
-    (c) => respondWithCalendar(c, 'patient', c.req.valid('param').id, c.req.valid('query')),
-  )
+  .route('/doctors', createFeedRoutes('doctor'))
+  .route('/patients', createFeedRoutes('patient'))
