@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { sign } from 'hono/jwt'
 import { describe, expect, it, vi } from 'vitest'
-import { Api, password, secret, world } from './support/api.ts'
+import { type Answer, Api, type Person, password, secret, world } from './support/api.ts'
 
 const { api, url, admin } = await world()
 
@@ -272,6 +272,53 @@ describe('ending sessions', () => {
       expect((await me(person.access)).status).toBe(401)
       expect((await refresh(person.refresh)).status).toBe(401)
     }
+  })
+
+  type Ending = (person: Person, other: Answer) => Promise<Answer>
+  const newPassword = 'another long password'
+  const endings: [string, Ending][] = [
+    [
+      'the password is changed',
+      (person) => person.post('/api/auth/password', { currentPassword: password, newPassword }),
+    ],
+    [
+      'the password is reset',
+      async ({ id }) => {
+        const token = (await admin.post(`/api/users/${id}/reset-token`)).string('token')
+        return api.send('POST', '/api/auth/reset', { token, newPassword })
+      },
+    ],
+    ['the account is deactivated', ({ id }) => admin.patch(`/api/users/${id}`, { active: false })],
+    [
+      'it is ended from another device',
+      async (person) => {
+        const sessions = await person.get('/api/auth/sessions')
+        const ended = sessions.each('id').find((_, index) => sessions.at(`results.${index}.current`) === false)
+        return person.delete(`/api/auth/sessions/${ended}`)
+      },
+    ],
+    ['all are ended', (person) => person.post('/api/auth/logout-all')],
+    [
+      'it is ended by itself',
+      (_, other) => api.send('POST', '/api/auth/logout', undefined, { token: other.string('access') }),
+    ],
+    [
+      'a refresh token is used again',
+      async (_, other) => {
+        const refresh = other.string('refresh')
+        const { refresh: second } = JSON.parse((await api.send('POST', '/api/auth/refresh', { refresh })).text)
+        await api.send('POST', '/api/auth/refresh', { refresh: second })
+        await api.db.execute(sql`update sessions set rotated_at = rotated_at - interval '1 minute'`)
+        return api.send('POST', '/api/auth/refresh', { refresh })
+      },
+    ],
+  ]
+  it.each(endings)('counts at once for a token that was just used where %s', async (_, end) => {
+    const person = await api.register('Remembered')
+    const other = await api.send('POST', '/api/auth/login', { email: person.email, password })
+    expect((await me(other.string('access'))).status).toBe(200)
+    expect((await end(person, other)).status).toBeLessThan(402)
+    expect((await me(other.string('access'))).status).toBe(401)
   })
 
   it('counts within five seconds in another process', async () => {
