@@ -153,6 +153,62 @@ describe('changes', () => {
     }
   })
 
+  const versioned: [string, () => Promise<string>, (n: number) => object, string][] = [
+    [
+      'a patient',
+      async () => `/api/patients/${(await admin.post('/api/patients', patient())).id}`,
+      (n) => ({ address: `${n}` }),
+      'address',
+    ],
+    [
+      'a doctor',
+      async () => `/api/doctors/${(await admin.post('/api/doctors', doctor())).id}`,
+      (n) => ({ specialization: `${n}` }),
+      'specialization',
+    ],
+    [
+      'an appointment',
+      async () => {
+        const [patientId, doctorId] = [
+          (await admin.post('/api/patients', patient())).id,
+          (await admin.post('/api/doctors', doctor())).id,
+        ]
+        const slot = { startsAt: '2040-01-02T09:00:00.000Z', endsAt: '2040-01-02T09:30:00.000Z' }
+        return `/api/appointments/${(await admin.post('/api/appointments', { patientId, doctorId, ...slot })).id}`
+      },
+      (n) => ({ reason: `${n}` }),
+      'reason',
+    ],
+    [
+      'an account',
+      async () => `/api/users/${(await api.register('Changed at once')).id}`,
+      (n) => ({ name: `${n}` }),
+      'name',
+    ],
+  ]
+  it.each(versioned)(
+    'of one version of %s are one, and each entry tells of what was there',
+    async (_, make, change, field) => {
+      for (let round = 0; round < 5; round += 1) {
+        const path = await make()
+        const etag = (await admin.get(path)).headers.get('ETag') ?? ''
+        const conditional = await times(10, (n) =>
+          either(n).send('PATCH', path, change(n), { token: admin.access, headers: { 'If-Match': etag } }),
+        )
+        expect(conditional.map(({ status }) => status).sort()).toEqual([200, ...Array(9).fill(412)])
+        const all = await times(10, (n) => either(n).send('PATCH', path, change(100 + n), { token: admin.access }))
+        expect(all.map(({ status }) => status)).toEqual(Array(10).fill(200))
+        const id = path.split('/').at(-1) ?? ''
+        const entries = await api.db.execute<{ before: unknown; after: unknown }>(sql`
+        select changes -> ${field} -> 'before' as before, changes -> ${field} -> 'after' as after from audit
+        where resource_id = ${id} and action like '%.update'`)
+        // Each begins where another ended: none was made of a row that had changed meanwhile.
+        expect(new Set(entries.map(({ before }) => before)).size).toBe(11)
+        expect(new Set(entries.map(({ after }) => after)).size).toBe(11)
+      }
+    },
+  )
+
   it('of a password at once are one, and its reset token is used once', async () => {
     for (const round of rounds.slice(0, 8)) {
       const person = await api.register('Password')
