@@ -1,11 +1,13 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { sql } from 'drizzle-orm'
+import postgres from 'postgres'
 import { afterAll, describe, expect, inject, it } from 'vitest'
 import { auditLog } from '../../src/audit/schema.ts'
 import { createAuditWriter, flushAtShutdown } from '../../src/audit/writer.ts'
 import type { AuditEntry, Database, DatabaseOrTransaction } from '../../src/context.ts'
 import { closeDatabase, connectDatabase, getPoolStats } from '../../src/database/client.ts'
+import { getSendQuery, Query } from '../../src/database/pool/driver.ts'
 import { losesPreparedStatements } from '../../src/database/pool/pooler-detection.ts'
 import { getDriverClient } from '../../src/database/query/prepared-statement.ts'
 import { toDatabaseProblem } from '../../src/http/database-problem.ts'
@@ -153,6 +155,29 @@ describe('a statement', () => {
     release()
     await resting
     expect(await rows()).toBe(1)
+  })
+})
+
+describe('the driver', () => {
+  it('sends queries as database/pool/driver.ts leans on: postgres.js 3.4.9 keeps what sends a query in its handler', () => {
+    const client = postgres(database.url, { max: 1 })
+    expect(Reflect.get(client.unsafe(''), 'handler')).toBeTypeOf('function')
+  })
+
+  it('that sends its queries in another way is asked by what it documents', async () => {
+    const client = postgres(database.url, { max: 1, fetch_types: false })
+    const withoutHandler = (text: string, ...rest: []) => (text === '' ? {} : client.unsafe(text, ...rest))
+    const other: postgres.Sql = new Proxy(client, {
+      get: (target, key) => (key === 'unsafe' ? withoutHandler : Reflect.get(target, key)),
+    })
+    const send = getSendQuery(other)
+    const listener = { onData() {}, onDone() {}, onError() {}, onResent() {} }
+    const rows = await new Promise((resolve, reject) => {
+      const asked = { text: 'select $1::int + 1 as n', parameters: [1], prepare: true, rowMode: 'values' as const }
+      send(new Query(listener, asked, resolve, reject))
+    })
+    expect([...Object(rows)]).toEqual([[2]])
+    await client.end()
   })
 })
 

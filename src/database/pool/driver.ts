@@ -74,9 +74,22 @@ export class Query extends PoolTask {
 
 const isSendQuery = (value: unknown): value is SendQuery => typeof value === 'function'
 
-/** What the queries of the driver's client `sql` are sent by. @throws where another version of the driver has no such thing */
+/** Sends queries by what the driver documents: more of the processor for each, and rows that live longer. */
+const createDocumentedSendQuery =
+  (sql: postgres.Sql): SendQuery =>
+  (query) => {
+    if (!(query instanceof Query)) throw new TypeError('not a query')
+    const { strings, args, options, isRaw } = query
+    const pending = sql.unsafe(strings[0], args, { prepare: options.prepare })
+    const rows: PromiseLike<unknown> = isRaw ? pending.values() : pending
+    rows.then(
+      (result) => query.resolve(result),
+      (error: unknown) => query.reject(error),
+    )
+  }
+
+/** What queries are sent by to the driver's client `sql`: its own, or where another version has none, what it documents. */
 export function getSendQuery(sql: postgres.Sql): SendQuery {
   const handler: unknown = Reflect.get(sql.unsafe(''), 'handler')
-  if (isSendQuery(handler)) return handler
-  throw new Error('this version of postgres.js sends its queries in another way')
+  return isSendQuery(handler) ? handler : createDocumentedSendQuery(sql)
 }
