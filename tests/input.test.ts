@@ -255,6 +255,17 @@ describe('a string field', () => {
     expect(await stored()).toEqual(before)
   })
 
+  it.each(strings)('%s %s has no more marks in a row than any language', async (path, field, value, body) => {
+    const marks = '\u0315\u0300'.repeat(15)
+    for (const part of [`${marks}\u0301`, '\u0315'.repeat(15_000)]) {
+      const answer = await admin.post(path, body(value + part))
+      expectProblem(answer, 400)
+      expect(answer.faults).toContain(field)
+    }
+    const name = `a${marks}`
+    expect((await made('/api/patients', patient({ name }))).at('name')).toBe(name.normalize('NFC'))
+  })
+
   it.each(strings)('%s %s is a string', async (path, field, value, body) => {
     const bad = [5, 0, true, false, {}, [], [value], { value }, [[]], 1e300]
     for (const wrong of bad) expectProblem(await admin.post(path, body(wrong)), 400, [field])

@@ -1,8 +1,20 @@
 import * as z from 'zod'
 import './validation-messages.ts'
 
+/** More marks in a row than any language writes (UAX #15, "Stream-Safe Text Format"). */
+const tooManyMarksPattern = /\p{M}{31}/u
+
+/**
+ * Text that can be brought into NFC at once: marks in a row are sorted, in a time that grows with the square of how many
+ * there are, and 64 KiB of them would keep everybody else waiting for most of a second.
+ */
+export const normalizableText = z.string().refine((value) => !tooManyMarksPattern.test(value), {
+  error: 'must not have more than 30 marks in a row',
+  abort: true,
+})
+
 /** PostgreSQL stores no NUL, UTF-8 no lone surrogate: they would fail, or turn two values into one. */
-const storableText = z.string().refine((value) => value.isWellFormed() && !value.includes('\0'), {
+const storableText = normalizableText.refine((value) => value.isWellFormed() && !value.includes('\0'), {
   error: 'must not contain NUL or half a surrogate pair',
   abort: true,
 })

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import { check, index, integer, pgEnum, pgTable, text, uuid } from 'drizzle-orm/pg-core'
 import * as z from 'zod'
 import { idColumn, timestampColumn } from '../../database/columns.ts'
-import { idField, optionalField, textField } from '../../http/field-types.ts'
+import { idField, normalizableText, optionalField, textField } from '../../http/field-types.ts'
 import { createResponseSchema } from '../../http/response-schema.ts'
 import { appointments } from '../appointments/schema.ts'
 import { users } from '../auth/schema.ts'
@@ -66,8 +66,10 @@ const filenameField = z
     const name = claimed
       .replace(/%22|%0[DA]/gi, (code) => escapedCharacters[code.toUpperCase()] ?? code)
       .replace(unwantedCharacters, '')
-    return (name.split(/[\\/]/).at(-1) ?? '').normalize('NFC').trim()
+    return name.split(/[\\/]/).at(-1) ?? ''
   })
+  .pipe(normalizableText)
+  .transform((name) => name.normalize('NFC').trim())
   .refine((name) => !['', '.', '..'].includes(name), 'must be a file with a name')
   .refine((name) => new TextEncoder().encode(name).length <= 255, 'must have a name of at most 255 bytes')
   .meta({ format: 'binary' })
