@@ -201,4 +201,24 @@ describe('a patient’s own trail', () => {
     }
     expect(pages).toEqual(expect.arrayContaining(own.each('id')))
   })
+
+  it.each(ofRecord)('does not tell whether a record of another is there, nor whose: %s', async (name) => {
+    const [method, path] = split(name)
+    const person = await api.register('Owner')
+    const { id } = await person.post('/api/patients', patient())
+    const other = await newPatient()
+    const tried = [await recordOf(path, other), crypto.randomUUID()]
+    for (const record of tried) {
+      const { status } = await person.api.send(method, `${path.replace(':id', record)}?patientId=${id}`, undefined, {
+        token: person.access,
+      })
+      expect(status).toBe(404)
+    }
+    await api.env.auditWriter.flush()
+    const own = await person.get(`/api/patients/${id}/audit`)
+    const [first, second] = own.list().filter((entry) => Object(entry).action === 'auth.denied')
+    const same = { patientIds: [id], patientId: null, resourceId: null, changes: null, status: 404 }
+    expect([first, second]).toMatchObject([same, same])
+    expect(own.text).not.toContain(other)
+  })
 })

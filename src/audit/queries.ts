@@ -47,11 +47,20 @@ const auditEntryList = defineKeysetList({
   prepareCount: countEntriesStatement,
 })
 
-/** What is said to a patient of the list that showed them: whom else it showed is not theirs to know. */
-const patientIdsAlias = alias(auditLog, 'named')
+/**
+ * What is said to a patient of what showed or named them: whom else it was about is not theirs to know, nor whether the
+ * record that it named is there, and whose. Who names a patient in the query can name the record of another in the path.
+ */
+const onePatientAlias = alias(auditLog, 'named')
 const onlyThePatientSql = sql`case when audit.patient_ids is not null then array[${placeholder('patientId')}::uuid] end`
+const ifOfThePatientSql = (column: string) =>
+  sql`case when audit.patient_id = ${placeholder('patientId')}::uuid then audit.${sql.identifier(column)} end`
 const onePatientSubquery = new QueryBuilder()
-  .select({ patientIds: onlyThePatientSql.as('patient_ids') })
+  .select({
+    resourceId: ifOfThePatientSql('resource_id').as('resource_id'),
+    patientId: ifOfThePatientSql('patient_id').as('patient_id'),
+    patientIds: onlyThePatientSql.as('patient_ids'),
+  })
   .from(sql`(values (1)) as one`)
   .as('named')
 
@@ -64,7 +73,12 @@ const patientAuditList = defineKeysetList({
       'audit_of_patient',
       parts,
       {
-        jsonColumns: { ...auditEntryColumns, patientIds: patientIdsAlias.patientIds },
+        jsonColumns: {
+          ...auditEntryColumns,
+          resourceId: onePatientAlias.resourceId,
+          patientId: onePatientAlias.patientId,
+          patientIds: onePatientAlias.patientIds,
+        },
         serverColumns: { id: auditLog.id },
       },
       (fields) => db.select(fields).from(auditLog).crossJoinLateral(onePatientSubquery),
