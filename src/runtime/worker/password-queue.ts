@@ -1,11 +1,12 @@
+import { getPathNoStrict } from 'hono/utils/url'
 import { tooManyWaitingProblem } from '../../features/auth/passwords.ts'
 
 /** The requests that check or make a password, and so keep an isolate's one thread from all else for a while. */
-const passwordRequestPattern = /^(POST \/api\/(auth\/(register|login|password|reset)|users)|PATCH \/api\/auth\/me)\/?$/
+const passwordRequestPattern = /^(POST \/api\/(auth\/(register|login|password|reset)|users)|PATCH \/api\/auth\/me)$/
 
-/** Whether a request hashes a password, which takes an isolate some 60 ms. */
+/** Whether a request hashes a password, which takes an isolate some 60 ms. Its path is read as the router reads it. */
 export const usesPassword = (request: Request): boolean =>
-  passwordRequestPattern.test(`${request.method} ${new URL(request.url).pathname}`)
+  passwordRequestPattern.test(`${request.method} ${getPathNoStrict(request)}`)
 
 /** How many such requests an isolate works on at once: while one computes, the others talk to the database. */
 const maxActiveRequests = 4
