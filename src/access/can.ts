@@ -38,7 +38,7 @@ export const allowAnyone = (operation: OperationDescription): MiddlewareHandler<
 
 /**
  * Lets through who is signed in and whose role has the permission, gives the route its `requestContext`, and says what it does.
- * @throws {Problem} 406, 429, 401, 403
+ * @throws {Problem} 406, 429, 401, 503 while the audit log is full, 403
  */
 export function can(name: PermissionName, operation: OperationDescription): MiddlewareHandler<GuardedEnv> & Guard {
   const permission = getPermission(name)
@@ -51,8 +51,10 @@ export function can(name: PermissionName, operation: OperationDescription): Midd
     const actor: AuditActor = { userId, role, ip, userAgent, requestId }
     const scope = permission[role]
     c.set('auditedRequest', { actor, action, isAudited: permission.audit !== undefined })
+    // A denial leaves an entry too: whoever asks in vain without end must not push out what others have read.
+    const mayLeaveEntry = permission.audit !== undefined || !scope || c.req.param('id') !== undefined
+    if (mayLeaveEntry && c.env.auditWriter.isFull) throw auditLogFullProblem()
     if (!scope) throw new Problem('forbidden')
-    if (permission.audit && c.env.auditWriter.isFull) throw auditLogFullProblem()
     c.set('requestContext', {
       userId,
       role,

@@ -48,11 +48,16 @@ const toEntryJson = (entry: AuditEntry): string =>
     request_id: entry.requestId,
   })
 
+const countCharacters = (rows: readonly string[]) => rows.reduce((sum, row) => sum + row.length, 0)
+
 /** Entries of one statement: so many are not kept waiting for the next flush. */
 const maxBatchEntries = 200
 
 /** Entries kept while the database is away. Beyond, nothing is shown that would leave one. */
 const maxPendingEntries = 10_000
+
+/** And so many characters of them: the list of a busy doctor's calendar names thousands of patients. */
+const maxPendingCharacters = 32 * 1024 * 1024
 
 /** What requests under way may add to that. Beyond, the oldest are dropped and the loss is logged. */
 const maxKeptEntries = 2 * maxPendingEntries
@@ -63,6 +68,7 @@ const maxKeptEntries = 2 * maxPendingEntries
  */
 export function createAuditWriter(db: DatabaseOrTransaction, log: Logger, schedule: () => void): AuditWriter {
   let pending: string[] = []
+  let pendingCharacters = 0
   let inFlightCount = 0
   let lostCount = 0
   let lastWrite = Promise.resolve(0)
@@ -84,16 +90,24 @@ export function createAuditWriter(db: DatabaseOrTransaction, log: Logger, schedu
     }
   }
 
+  /** Takes so many of the oldest out. */
+  const shiftPending = (count: number): string[] => {
+    const rows = pending.splice(0, count)
+    pendingCharacters -= countCharacters(rows)
+    return rows
+  }
+
   /** Writes while at least so many wait. Resolves to how many still do. */
   const writePending = async (minCount: number): Promise<number> => {
     while (pending.length >= minCount) {
-      const rows = pending.splice(0, maxBatchEntries)
+      const rows = shiftPending(maxBatchEntries)
       inFlightCount = rows.length
       try {
         await insertRows(rows)
       } catch (error) {
         pending = [...rows, ...pending]
-        const dropped = pending.splice(0, Math.max(0, pending.length - maxKeptEntries)).length
+        pendingCharacters += countCharacters(rows)
+        const dropped = shiftPending(Math.max(0, pending.length - maxKeptEntries)).length
         lostCount += dropped
         log.error({ msg: 'audit entries could not be written yet', waiting: pending.length, lost: dropped, err: error })
         schedule()
@@ -109,13 +123,15 @@ export function createAuditWriter(db: DatabaseOrTransaction, log: Logger, schedu
       return pending.length + inFlightCount
     },
     get isFull() {
-      return pending.length >= maxPendingEntries
+      return pending.length >= maxPendingEntries || pendingCharacters >= maxPendingCharacters
     },
     get lostCount() {
       return lostCount
     },
     enqueue(entry) {
-      pending.push(toEntryJson(entry))
+      const row = toEntryJson(entry)
+      pending.push(row)
+      pendingCharacters += row.length
       if (pending.length === maxBatchEntries) lastWrite = lastWrite.then(() => writePending(maxBatchEntries))
       schedule()
     },
@@ -131,7 +147,7 @@ export function createAuditWriter(db: DatabaseOrTransaction, log: Logger, schedu
         return false
       }
     },
-    takePending: () => pending.splice(0),
+    takePending: () => shiftPending(pending.length),
     countLost(entries) {
       lostCount += entries
     },

@@ -75,6 +75,10 @@ describe('while the database takes no writes', async () => {
     return { process, headers: { Authorization: `Bearer ${admin.access}` } }
   }
   afterAll(() => set('off').catch(() => {}))
+  const entry = {
+    ...{ userId: null, role: null, ip: '', userAgent: null, requestId: 'full' },
+    ...{ action: 'patient.read', resource: 'patient', status: 200 },
+  }
 
   it('it is not ready, sign-ins and writes are 503, and no read is lost to the audit log', async () => {
     const { id } = await admin.post('/api/patients', patient())
@@ -113,11 +117,8 @@ describe('while the database takes no writes', async () => {
 
   it('nothing is shown once no further entry can be kept', async () => {
     const { id } = await admin.post('/api/patients', patient())
+    const stranger = await api.register('Stranger')
     const { process, headers } = await readOnly()
-    const entry = {
-      ...{ userId: null, role: null, ip: '', userAgent: null, requestId: 'full' },
-      ...{ action: 'patient.read', resource: 'patient', status: 200 },
-    }
     for (let i = 0; i < 9_999; i += 1) process.env.auditWriter.enqueue(entry)
     await process.env.auditWriter.flush()
     const read = () => process.send('GET', `/api/patients/${id}`, undefined, { headers })
@@ -125,7 +126,33 @@ describe('while the database takes no writes', async () => {
     const refused = await read()
     expect([refused.status, refused.string('detail')]).toEqual([503, expect.stringContaining('audit log')])
     expect(refused.text).not.toContain(id)
+    // Nor is anybody denied anything, which would leave an entry as well, and push the oldest out.
+    const as = { token: stranger.access }
+    for (const path of ['/api/users', `/api/patients/${id}`, `/api/doctors/${id}/slots`])
+      expect((await process.send('GET', path, undefined, as)).status, path).toBe(503)
+    expect((await process.send('GET', '/api/auth/me', undefined, as)).status).toBe(200)
+    expect(process.env.auditWriter.pendingCount).toBe(10_000)
     expect(process.env.auditWriter.lostCount).toBe(0)
+    process.env.auditWriter.takePending()
+    expect((await process.send('GET', '/api/users', undefined, as)).status).toBe(403)
+    process.env.auditWriter.takePending()
+    await process.stop()
+    await set('off')
+  })
+
+  it('however few they are, where they name thousands of patients', async () => {
+    const { id } = await admin.post('/api/patients', patient())
+    const { process, headers } = await readOnly()
+    const read = async () => (await process.send('GET', `/api/patients/${id}`, undefined, { headers })).status
+    const patientIds = Array<string>(10_000).fill(id)
+    for (let i = 0; i < 80; i += 1) process.env.auditWriter.enqueue({ ...entry, patientIds })
+    await process.env.auditWriter.flush()
+    expect(await read()).toBe(200)
+    for (let i = 0; i < 10; i += 1) process.env.auditWriter.enqueue({ ...entry, patientIds })
+    await process.env.auditWriter.flush()
+    expect(await read()).toBe(503)
+    expect(process.env.auditWriter.takePending()).toHaveLength(91)
+    expect(await read()).toBe(200)
     process.env.auditWriter.takePending()
     await process.stop()
     await set('off')
