@@ -60,7 +60,7 @@ const first: [start: string, tests: string[]][] = [
   ['src/idempotency', ['idempotency', 'races/idempotency']],
   ['src/http/etag', ['etag']],
   ['src/http/paging', ['lists', 'input']],
-  ['src/database/errors', ['races/failures', 'appointments', 'doctors', 'idempotency']],
+  ['src/database/errors', ['races/failures', 'faults/pool', 'appointments', 'doctors', 'idempotency']],
   ['src/database/pool/transaction', ['faults/pool', 'races/commit', 'races/lost']],
   ['src/features/appointments', ['appointments', 'races/booking', 'races/races']],
   ['src/features/calendar', ['calendar']],
