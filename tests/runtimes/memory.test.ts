@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { doctor, patient } from '../support/api.ts'
@@ -79,6 +79,16 @@ function pipeline(path: string, count: number) {
   }
 }
 
+/** How many bytes come until the connection ends, or is cut. */
+async function readToEnd(socket: Socket): Promise<number> {
+  let size = 0
+  socket.on('data', (bytes: Buffer) => {
+    size += bytes.length
+  })
+  await once(socket, 'close').catch(() => {})
+  return size
+}
+
 describe('a client that asks and reads nothing', () => {
   it.each([
     ['/docs/swagger-ui-bundle.js', 300],
@@ -127,6 +137,28 @@ describe('a client that asks and reads nothing', () => {
     await Promise.all(sockets.map((socket) => once(socket, 'readable')))
     expect(resident() - before).toBeLessThan(120 * MiB)
     for (const socket of sockets) socket.destroy()
+  })
+
+  it('asks for large lists over hundreds of connections, of which those that wait longest are cut', async () => {
+    // As many bytes as a body may have: more than the kernel keeps for a client.
+    const medicalHistory = '𝕏'.repeat(16_000)
+    for (let i = 0; i < 100; i += 1) await post('/patients', { ...patient(), name: `Patient ${i}`, medicalHistory })
+    const before = resident()
+    const sockets: Socket[] = []
+    // One behind the other: at once, those would be refused for which no connection to the database is free in time.
+    for (let i = 0; i < 300; i += 1) {
+      const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1' })
+      socket.write(
+        `GET /api/patients?limit=100 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nConnection: close\r\n\r\n`,
+      )
+      sockets.push(socket)
+      await once(socket, 'readable')
+    }
+    expect(resident() - before).toBeLessThan(250 * MiB)
+    const sizes = await Promise.all([sockets.at(0), sockets.at(-1)].map((socket) => socket && readToEnd(socket)))
+    for (const socket of sockets) socket.destroy()
+    expect(sizes[0]).toBeLessThan(6 * MiB)
+    expect(sizes[1]).toBeGreaterThan(6 * MiB)
   })
 
   it('is told of an asset that it has already', async () => {

@@ -5,6 +5,7 @@ import { getRequestListener, RequestError } from '@hono/node-server'
 import type { Logger } from '../../context.ts'
 import { invalidFieldProblem, Problem, type ProblemType } from '../../http/problem.ts'
 import { buildProblemResponse } from '../../http/problem-response.ts'
+import { UnreadAnswers } from './unread-answers.ts'
 
 /** How long a refused connection is still read, in ms: closed at once, it would take the answer with it. */
 const lingerMs = 1000
@@ -31,6 +32,8 @@ const maxPipelinedPerConnection = 16
  * and proxies send none before the answer to the one before.
  */
 const maxPipelinedTotal = 10_000
+/** So much of the answers of all connections is kept for clients that do not read them. Of text it takes up to four times. */
+const maxUnreadBytes = 32 * 1024 * 1024
 
 /**
  * Lets the requests of each connection of `server` be answered one behind the other, each once the answer before it has
@@ -104,6 +107,7 @@ type RequestHandlerOptions = {
  */
 export function handleRequests(server: Server, { logger, resolveClient, fetch }: RequestHandlerOptions): void {
   const turns = serializeRequests(server)
+  const unreadAnswers = new UnreadAnswers(maxUnreadBytes)
   /** The newest answer of each connection. */
   const newestResponses = new WeakMap<Duplex, ServerResponse>()
 
@@ -179,6 +183,7 @@ export function handleRequests(server: Server, { logger, resolveClient, fetch }:
     if (incoming.method === 'OPTIONS' && incoming.url === '*') incoming.url = '/'
     void listener(incoming, outgoing).then(() => {
       if (!outgoing.headersSent) refuse(incoming, outgoing, badTargetProblem())
+      unreadAnswers.add(outgoing)
     })
   }
 
