@@ -50,19 +50,17 @@ export type AppEnv = {
 /** The part of a context that is the same for every route, whatever its guards have added to it. */
 export type BaseContext = { env: Dependencies; req: HonoRequest; get(key: 'requestId'): string }
 
-/** Who asks, what for, and how far they may go: what scope and trail need to know of a request. */
+/** What is known of the client of a request, whoever is signed in. */
+export type ClientInfo = { ip: string; userAgent: string | null; requestId: string }
+
+/** Who asks, what for, and how far they may go. */
 export type RequestContext = {
-  userId: string
-  role: Role
-  /** The session of the access token. */
-  sessionId: string
+  principal: Principal
+  /** The rows that the permission reaches. */
   scope: RowScope
+  /** What the audit log calls it. */
   action: string
-  /** The versions of a record that a change is for (If-Match), as `http/etag.ts` makes them; null where any will do. */
-  ifMatch: string | null
-  ip: string
-  userAgent: string | null
-  requestId: string
+  client: ClientInfo
 }
 
 /** What a route behind `can` has: a request context. */
@@ -72,13 +70,7 @@ export type GuardedEnv = { Bindings: Dependencies; Variables: AppEnv['Variables'
 export type AuditSubject = { resourceId?: string | undefined; patientId?: string | undefined; patientIds?: string[] }
 
 /** Who did it, from where. */
-export type AuditActor = {
-  userId: string | null
-  role: string | null
-  ip: string
-  userAgent: string | null
-  requestId: string
-}
+export type AuditActor = ClientInfo & { userId: string | null; role: string | null }
 
 /** One row of the trail, as it is written behind an answer. */
 export type AuditEntry = AuditActor & AuditSubject & { action: string; resource: string; status: number }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { getPatientAccess } from '../src/access/patient-access.ts'
+import type { RequestContext } from '../src/context.ts'
 import type { RowScope } from '../src/roles.ts'
 import { doctor, patient, world } from './support/api.ts'
 
@@ -26,18 +27,12 @@ const permitted: [RowScope, (keyof typeof people)[]][] = [
 
 describe.each(permitted)('what reaches %s', (scope, who) => {
   it.each(Object.entries(people))(`permits nobody but ${who.join(', ')}: %s`, async (name, { id }) => {
-    const { ip, userAgent, requestId } = { ip: '', userAgent: null, requestId: '' }
-    const caller = {
-      userId: id,
-      role: 'doctor',
-      sessionId: id,
+    const caller: RequestContext = {
+      principal: { id, role: 'doctor', sessionId: id },
       scope,
       action: '',
-      ifMatch: null,
-      ip,
-      userAgent,
-      requestId,
-    } as const
+      client: { ip: '', userAgent: null, requestId: '' },
+    }
     const expected = who.some((one) => one === name) ? 'inScope' : name === 'stranger' ? 'notFound' : 'outOfScope'
     expect(await getPatientAccess(api.db, caller, patientId)).toBe(expected)
   })

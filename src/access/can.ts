@@ -1,8 +1,7 @@
 import type { MiddlewareHandler } from 'hono'
-import type { AppEnv, AuditActor, BaseContext, GuardedEnv } from '../context.ts'
+import type { AppEnv, AuditActor, BaseContext, ClientInfo, GuardedEnv, Principal } from '../context.ts'
 import { assertAcceptsJson } from '../http/accept.ts'
 import { toClientNetwork } from '../http/client-network.ts'
-import { parseIfMatch } from '../http/etag.ts'
 import { type OperationDescription, operationMetadata, respondsWithJson } from '../http/operation-description.ts'
 import { Problem } from '../http/problem.ts'
 import { authenticateRequest } from './authenticate.ts'
@@ -15,11 +14,18 @@ export const guardMetadata = Symbol('guard')
 export type Guard = { [guardMetadata]: PermissionName | 'anyone'; [operationMetadata]: OperationDescription }
 
 /** What is known of the sender before they have said who they are. */
-export const getClientInfo = (c: BaseContext) => ({
+export const getClientInfo = (c: BaseContext): ClientInfo => ({
   ip: c.env.clientAddress,
   // Workers read UTF-8 in it, and half a character at its end would keep the row out of the trail.
   userAgent: c.req.header('User-Agent')?.slice(0, 500).toWellFormed() ?? null,
   requestId: c.get('requestId'),
+})
+
+/** Who is signed in, as the audit log names them. */
+export const toAuditActor = ({ id, role }: Principal, client: ClientInfo): AuditActor => ({
+  ...client,
+  userId: id,
+  role,
 })
 
 /** Marks a route that needs no sign-in, and says what it does. @throws {Problem} 406, 429 */
@@ -46,26 +52,19 @@ export function can(name: PermissionName, operation: OperationDescription): Midd
   const action = permission.audit ?? name
   const handler: MiddlewareHandler<GuardedEnv> = async (c, next) => {
     if (requiresJson) assertAcceptsJson(c.req)
-    const { id: userId, role, sessionId } = await authenticateRequest(c, permission.asksSession)
-    const { ip, userAgent, requestId } = getClientInfo(c)
-    const actor: AuditActor = { userId, role, ip, userAgent, requestId }
-    const scope = permission[role]
-    c.set('auditedRequest', { actor, action, isAudited: permission.audit !== undefined })
+    const principal = await authenticateRequest(c, permission.asksSession)
+    const client = getClientInfo(c)
+    const scope = permission[principal.role]
+    c.set('auditedRequest', {
+      actor: toAuditActor(principal, client),
+      action,
+      isAudited: permission.audit !== undefined,
+    })
     // A denial leaves an entry too: whoever asks in vain without end must not push out what others have read.
     const mayLeaveEntry = permission.audit !== undefined || !scope || c.req.param('id') !== undefined
     if (mayLeaveEntry && c.env.auditWriter.isFull) throw auditLogFullProblem()
     if (!scope) throw new Problem('forbidden')
-    c.set('requestContext', {
-      userId,
-      role,
-      sessionId,
-      scope,
-      action,
-      ifMatch: parseIfMatch(c.req),
-      ip,
-      userAgent,
-      requestId,
-    })
+    c.set('requestContext', { principal, scope, action, client })
     await next()
   }
   return Object.assign<MiddlewareHandler<GuardedEnv>, Guard>(handler, {

@@ -39,7 +39,10 @@ export async function getDoctorAccess(
   context: RequestContext,
   id: string,
 ): Promise<'notFound' | 'outOfScope' | 'inScope'> {
-  const [row] = await doctorAccessStatement(db, { scope: context.scope }).execute({ currentUserId: context.userId, id })
+  const [row] = await doctorAccessStatement(db, { scope: context.scope }).execute({
+    currentUserId: context.principal.id,
+    id,
+  })
   if (!row) return 'notFound'
   return row.inScope ? 'inScope' : 'outOfScope'
 }

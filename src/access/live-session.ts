@@ -22,7 +22,7 @@ export const lockedSessionCte = (db: DatabaseOrTransaction) =>
 
 /** @throws {Problem} 401 where the caller's session has ended */
 export async function assertLiveSession(db: DatabaseOrTransaction, context: RequestContext): Promise<void> {
-  const isCallersLiveSession = and(eq(sessions.id, context.sessionId), isLiveSession)
+  const isCallersLiveSession = and(eq(sessions.id, context.principal.sessionId), isLiveSession)
   const [session] = await db.select({ id: sessions.id }).from(sessions).where(isCallersLiveSession)
   if (!session) throw unauthorizedProblem(sessionEndedMessage)
 }

@@ -23,7 +23,7 @@ export async function getPatientAccess(
   id: string,
 ): Promise<'notFound' | 'outOfScope' | 'inScope'> {
   const [row] = await patientAccessStatement(db, { scope: context.scope }).execute({
-    currentUserId: context.userId,
+    currentUserId: context.principal.id,
     id,
   })
   if (!row) return 'notFound'

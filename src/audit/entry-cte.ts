@@ -1,12 +1,10 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import type { AuditActor, AuditEntry, DatabaseOrTransaction, RequestContext } from '../context.ts'
+import type { AuditEntry, ClientInfo, DatabaseOrTransaction, RequestContext } from '../context.ts'
 import { newId } from '../database/id.ts'
 import { type AuditChanges, auditLog } from './schema.ts'
 
 const { placeholder } = sql
-
-type ClientInfo = Pick<AuditActor, 'ip' | 'userAgent' | 'requestId'>
 
 /** The parameters of a statement with a {@link auditEntryCte} whose actor and action the statement knows itself. */
 export const auditParamsWithoutActor = ({ ip, userAgent, requestId }: ClientInfo, status: number) => ({
@@ -18,12 +16,11 @@ export const auditParamsWithoutActor = ({ ip, userAgent, requestId }: ClientInfo
 })
 
 /** The parameters of a statement with a {@link auditEntryCte}. */
-export const auditParams = (context: RequestContext, status: number) => ({
-  ...auditParamsWithoutActor(context, status),
-  currentUserId: context.userId,
-  role: context.role,
-  action: context.action,
-  ifMatch: context.ifMatch,
+export const auditParams = ({ principal, action, client }: RequestContext, status: number) => ({
+  ...auditParamsWithoutActor(client, status),
+  currentUserId: principal.id,
+  role: principal.role,
+  action,
 })
 
 type AuditedColumns = Record<string, PgColumn>
@@ -82,7 +79,17 @@ type AuditEntryCteOptions = {
   action?: SQL
 }
 
-/** A common table expression that writes a change's row of the trail: in the change's own statement, so both commit or neither. */
+/**
+ * A common table expression that writes the entry of a change, in the change's own statement, so that both commit or neither.
+ * The new rows stand in a common table expression of the table's own name, so that its columns mean the row as it is now:
+ *
+ * ```sql
+ * with before as (select * from patients where id = $1 and (…scope, If-Match…) for no key update),
+ *   patients as (update patients set (…) = (…$2…) from before where patients.id = before.id returning patients.*),
+ *   trail as (insert into audit (…) select …, 'patient', patients.id, …, (…what differs…) from before, patients)
+ * select … from patients
+ * ```
+ */
 export const auditEntryCte = (
   db: DatabaseOrTransaction,
   { resource, auditedColumns, change, from, resourceId, patientId, userId, role, action }: AuditEntryCteOptions,

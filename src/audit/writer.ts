@@ -63,15 +63,24 @@ const maxPendingCharacters = 32 * 1024 * 1024
 const maxKeptEntries = 2 * maxPendingEntries
 
 /**
- * The trail's writer. `schedule` is called when there is something to write, also when that has just failed; what it
- * has scheduled already is up to it.
+ * Writes entries `flushDelayMs` after the first that waits, and again after as long where that has failed. Without a delay
+ * it writes full batches alone, and the rest when it is told to flush.
  */
-export function createAuditWriter(db: DatabaseOrTransaction, log: Logger, schedule: () => void): AuditWriter {
+export function createAuditWriter(db: DatabaseOrTransaction, log: Logger, flushDelayMs?: number): AuditWriter {
   let pending: string[] = []
   let pendingCharacters = 0
   let inFlightCount = 0
   let lostCount = 0
   let lastWrite = Promise.resolve(0)
+  let flushTimer: ReturnType<typeof setTimeout> | undefined
+
+  const scheduleFlush = () => {
+    if (flushDelayMs !== undefined) flushTimer ??= setTimeout(flush, flushDelayMs)
+  }
+  const cancelFlush = () => {
+    clearTimeout(flushTimer)
+    flushTimer = undefined
+  }
 
   /** Writes rows, but for those that the database refuses: it would refuse them for ever. */
   const insertRows = async (rows: string[]): Promise<void> => {
@@ -110,13 +119,18 @@ export function createAuditWriter(db: DatabaseOrTransaction, log: Logger, schedu
         const dropped = shiftPending(Math.max(0, pending.length - maxKeptEntries)).length
         lostCount += dropped
         log.error({ msg: 'audit entries could not be written yet', waiting: pending.length, lost: dropped, err: error })
-        schedule()
+        scheduleFlush()
         break
       } finally {
         inFlightCount = 0
       }
     }
     return pending.length
+  }
+  const flush = () => {
+    cancelFlush()
+    lastWrite = lastWrite.then(() => writePending(1))
+    return lastWrite
   }
   return {
     get pendingCount() {
@@ -133,12 +147,9 @@ export function createAuditWriter(db: DatabaseOrTransaction, log: Logger, schedu
       pending.push(row)
       pendingCharacters += row.length
       if (pending.length === maxBatchEntries) lastWrite = lastWrite.then(() => writePending(maxBatchEntries))
-      schedule()
+      scheduleFlush()
     },
-    flush() {
-      lastWrite = lastWrite.then(() => writePending(1))
-      return lastWrite
-    },
+    flush,
     async writeRows(rows) {
       try {
         for (let at = 0; at < rows.length; at += maxBatchEntries) await insertRows(rows.slice(at, at + maxBatchEntries))
@@ -147,7 +158,10 @@ export function createAuditWriter(db: DatabaseOrTransaction, log: Logger, schedu
         return false
       }
     },
-    takePending: () => shiftPending(pending.length),
+    takePending() {
+      cancelFlush()
+      return shiftPending(pending.length)
+    },
     countLost(entries) {
       lostCount += entries
     },

@@ -1,6 +1,7 @@
 import type { Context, HonoRequest } from 'hono'
 import type { GuardedEnv } from '../context.ts'
 import type { JsonRow } from '../database/query/json-rows.ts'
+import type { IfMatch } from '../database/query/write-sql.ts'
 import { respondWithJson } from './json-response.ts'
 
 /**
@@ -16,7 +17,7 @@ const parseEntityTags = (header: string): string[] =>
  * The request's If-Match as the parameter `ifMatch` of a statement: the tags as a text[] literal, or null where any will
  * do. The statement itself compares, so that nobody changes the record in between.
  */
-export function parseIfMatch(req: HonoRequest): string | null {
+export function parseIfMatch(req: HonoRequest): IfMatch {
   const header = req.header('If-Match')
   if (header === undefined || header.trim() === '*') return null
   return `{${parseEntityTags(header)
@@ -25,7 +26,7 @@ export function parseIfMatch(req: HonoRequest): string | null {
 }
 
 /** Whether `ifMatch` names other versions of the record than the one that it is at. */
-export const isStaleIfMatch = (ifMatch: string | null, etag: string): boolean =>
+export const isStaleIfMatch = (ifMatch: IfMatch, etag: string): boolean =>
   ifMatch !== null && !ifMatch.includes(`"${etag}"`)
 
 /** Whether an If-None-Match header names the tag: the client has it as it is. */

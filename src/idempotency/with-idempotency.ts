@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto'
 import type { Context, HonoRequest } from 'hono'
 import type { JSONParsed } from 'hono/utils/types'
+import { toAuditActor } from '../access/can.ts'
 import { getPermission, type PermissionName } from '../access/permissions.ts'
 import type { DatabaseOrTransaction, GuardedEnv, RequestContext } from '../context.ts'
 import type { JsonRow } from '../database/query/json-rows.ts'
@@ -36,7 +37,7 @@ function getIdempotencyKey(c: Context<GuardedEnv>): IdempotencyKey | undefined {
   const key = parseKeyHeader(c.req)
   return key === undefined
     ? undefined
-    : { userId: c.get('requestContext').userId, method: c.req.method, path: c.req.path.toLowerCase(), key }
+    : { userId: c.get('requestContext').principal.id, method: c.req.method, path: c.req.path.toLowerCase(), key }
 }
 
 /** Whether the request may be one that was answered already, which makes nothing. @throws {Problem} 400 on the key */
@@ -83,14 +84,14 @@ async function replayResponse<Row>(
   { location, readPermission, assertVisible, getPatientId }: CreateOperation<Row>,
   saved: { resourceId: string; body: string; etag: string },
 ) {
-  const { userId, role, ip, userAgent, requestId } = c.get('requestContext')
-  const { [role]: scope, audit: action = readPermission } = getPermission(readPermission)
+  const { principal, client } = c.get('requestContext')
+  const { [principal.role]: scope, audit: action = readPermission } = getPermission(readPermission)
   if (!scope) throw new Problem('not-found')
   await assertVisible(c.env.db, { ...c.get('requestContext'), scope }, saved.resourceId)
 
   const created: CreatedRow<Row> = { id: saved.resourceId, json: saved.body, etag: saved.etag }
   const [resource = ''] = action.split('.')
   const subject = { resource, resourceId: saved.resourceId, patientId: getPatientId?.(JSON.parse(saved.body)) }
-  c.env.auditWriter.enqueue({ userId, role, ip, userAgent, requestId, action, ...subject, status: 201 })
+  c.env.auditWriter.enqueue({ ...toAuditActor(principal, client), action, ...subject, status: 201 })
   return respondWithCreated(c, location, created, { 'Idempotent-Replayed': 'true' })
 }

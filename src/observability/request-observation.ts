@@ -35,7 +35,7 @@ export function startObservation(c: Context<AppEnv>): () => void {
       route,
       status,
       ms: Math.round(tookMs * 10) / 10,
-      userId: c.get('requestContext')?.userId,
+      userId: c.get('requestContext')?.principal.id,
     })
   }
 }

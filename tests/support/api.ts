@@ -124,7 +124,7 @@ export class Api {
       statementTimeoutMs: config.DATABASE_TIMEOUT_MS,
       maxWaitMs: patience,
     })
-    const audit = createAuditWriter(db, log, () => {})
+    const audit = createAuditWriter(db, log)
     const passwords = limitHasher(withDjangoHashes(nodePasswordHasher), 2)
     const folder = await mkdtemp(join(tmpdir(), 'hospital-reports-'))
     const env: Dependencies = {

@@ -34,6 +34,11 @@ export function toDatabaseNames(table: PgTable, values: Record<string, unknown>)
   return columns
 }
 
+/** What a change sets of a row; what is undefined stays. */
+export type RowValues<Table extends PgTable> = {
+  [Key in keyof Table['$inferInsert']]?: Table['$inferInsert'][Key] | undefined
+}
+
 /** The parameter `row` of {@link insertSql} and {@link updateSql}. */
 export const toRowJson = (table: PgTable, values: Record<string, unknown>): string =>
   JSON.stringify(toDatabaseNames(table, values))
@@ -65,6 +70,9 @@ export const etagSql = (...rows: { version: PgColumn }[]): SQL<string> =>
     sql` || '.' || `,
   )}`
 
-/** The record is one of those that the request's If-Match names. */
+/** The versions that a change is for, as `parseIfMatch` makes them: a text[] literal, or null where any will do. */
+export type IfMatch = string | null
+
+/** The record is at one of the versions of the parameter `ifMatch`. */
 export const ifMatchSql = (etag: SQL): SQL =>
   sql`(${sql.placeholder('ifMatch')}::text[] is null or ${etag} = any(${sql.placeholder('ifMatch')}::text[]))`

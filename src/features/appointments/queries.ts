@@ -16,7 +16,7 @@ import { newId } from '../../database/id.ts'
 import { preparedJsonQuery } from '../../database/query/json-rows.ts'
 import { defineKeysetList, preparedPageQuery } from '../../database/query/keyset-list.ts'
 import { preparedStatement } from '../../database/query/prepared-statement.ts'
-import { etagSql, ifMatchSql, toRowJson, updateSql } from '../../database/query/write-sql.ts'
+import { etagSql, type IfMatch, ifMatchSql, toRowJson, updateSql } from '../../database/query/write-sql.ts'
 import { isStaleIfMatch } from '../../http/etag.ts'
 import { type FieldError, invalidFieldProblem, Problem } from '../../http/problem.ts'
 import type { RowScope } from '../../roles.ts'
@@ -59,7 +59,10 @@ const appointmentStatement = preparedStatement((db: DatabaseOrTransaction, varia
 
 /** @throws {Problem} 404 */
 export async function getAppointment(db: DatabaseOrTransaction, context: RequestContext, id: string) {
-  const [row] = await appointmentStatement(db, { scope: context.scope }).execute({ currentUserId: context.userId, id })
+  const [row] = await appointmentStatement(db, { scope: context.scope }).execute({
+    currentUserId: context.principal.id,
+    id,
+  })
   if (!row) throw new Problem('not-found')
   return row
 }
@@ -127,7 +130,7 @@ export function listAppointments(
   return appointmentList(
     db,
     { scope: context.scope, ...filters },
-    { currentUserId: context.userId, patientId, doctorId, status, from, to },
+    { currentUserId: context.principal.id, patientId, doctorId, status, from, to },
   )
 }
 
@@ -267,19 +270,22 @@ export async function changeAppointment(
   db: DatabaseOrTransaction,
   context: RequestContext,
   id: string,
+  ifMatch: IfMatch,
   values: AppointmentChanges,
 ) {
   const { scope } = context
   const { status, ...rest } = values
   const closes = status === 'completed' || status === 'no_show'
   const completionScope =
-    closes || values.notes !== undefined ? (getPermission('appointments:complete')[context.role] ?? 'none') : null
+    closes || values.notes !== undefined
+      ? (getPermission('appointments:complete')[context.principal.role] ?? 'none')
+      : null
   const newTime = values.startsAt ?? values.endsAt
   const isPast = newTime !== undefined && new Date(newTime).getTime() < Date.now()
   const hasChanges = Object.keys(rest).length > 0 || (status !== undefined && status !== 'scheduled')
   if (hasChanges && !isPast && completionScope !== 'none') {
     const times = { startsAt: values.startsAt ?? null, endsAt: values.endsAt ?? null }
-    const parameters = { ...auditParams(context, 200), ...times, id, row: toRowJson(appointments, values) }
+    const parameters = { ...auditParams(context, 200), ...times, id, ifMatch, row: toRowJson(appointments, values) }
     const [row] = await changeAppointmentStatement(db, {
       scope,
       completionScope,
@@ -291,11 +297,11 @@ export async function changeAppointment(
   const current = await getAppointment(db, context, id)
   if (completionScope === 'none') throw new Problem('forbidden')
   const [row] = await appointmentInScopeStatement(db, { scope, completionScope }).execute({
-    currentUserId: context.userId,
+    currentUserId: context.principal.id,
     id,
   })
   if (!row?.inScope) throw new Problem('forbidden')
-  if (isStaleIfMatch(context.ifMatch, current.etag)) throw new Problem('precondition-failed')
+  if (isStaleIfMatch(ifMatch, current.etag)) throw new Problem('precondition-failed')
   if (Object.keys(rest).length === 0 && (status ?? current.status) === current.status) return current
   throw findAppointmentChangeProblem(current, values, isPast)
 }

@@ -2,7 +2,7 @@ import { type Context, Hono } from 'hono'
 import { can } from '../../access/can.ts'
 import { assertDoctorExists } from '../../access/doctor-access.ts'
 import type { GuardedEnv } from '../../context.ts'
-import { respondWithChanged, respondWithRecord } from '../../http/etag.ts'
+import { parseIfMatch, respondWithChanged, respondWithRecord } from '../../http/etag.ts'
 import { IdParam } from '../../http/field-types.ts'
 import { createdResponse, jsonResponse, pageResponse, recordResponse } from '../../http/operation-description.ts'
 import { fetchPage, respondWithPage } from '../../http/paging.ts'
@@ -93,7 +93,13 @@ export const appointmentRoutes = new Hono()
     async (c) =>
       respondWithChanged(
         c,
-        await changeAppointment(c.env.db, c.get('requestContext'), c.req.valid('param').id, c.req.valid('json')),
+        await changeAppointment(
+          c.env.db,
+          c.get('requestContext'),
+          c.req.valid('param').id,
+          parseIfMatch(c.req),
+          c.req.valid('json'),
+        ),
       ),
   )
   .get(

@@ -1,10 +1,11 @@
 import { and, eq, gt, isNull, ne, sql } from 'drizzle-orm'
-import { auditedTable } from '../../audit/audited-table.ts'
-import { insertAuditEntry } from '../../audit/entry-cte.ts'
-import type { AuditActor, Database, DatabaseOrTransaction, RequestContext } from '../../context.ts'
+import { toAuditActor } from '../../access/can.ts'
+import { getAuditedColumns } from '../../audit/audited-columns.ts'
+import { auditEntryCte, auditParams, insertAuditEntry } from '../../audit/entry-cte.ts'
+import type { AuditActor, ClientInfo, Database, DatabaseOrTransaction, RequestContext } from '../../context.ts'
 import { preparedJsonQuery } from '../../database/query/json-rows.ts'
 import { preparedStatement } from '../../database/query/prepared-statement.ts'
-import { etagSql } from '../../database/query/write-sql.ts'
+import { etagSql, type IfMatch, ifMatchSql, toRowJson, updateSql } from '../../database/query/write-sql.ts'
 import { toClientNetwork } from '../../http/client-network.ts'
 import { feeds } from '../calendar/schema.ts'
 import { doctors } from '../doctors/schema.ts'
@@ -14,16 +15,15 @@ import { isKnownNetwork } from './session-queries.ts'
 
 const { placeholder } = sql
 
+/** An account as it is answered. */
+export const userJson = { jsonColumns: userColumns, serverColumns: { id: users.id, etag: etagSql(users) } }
+
 const userStatement = preparedStatement((db: DatabaseOrTransaction) =>
-  preparedJsonQuery(
-    db,
-    'user',
-    { jsonColumns: userColumns, serverColumns: { id: users.id, etag: etagSql(users) } },
-    (fields) =>
-      db
-        .select(fields)
-        .from(users)
-        .where(eq(users.id, placeholder('id'))),
+  preparedJsonQuery(db, 'user', userJson, (fields) =>
+    db
+      .select(fields)
+      .from(users)
+      .where(eq(users.id, placeholder('id'))),
   ),
 )
 
@@ -57,16 +57,17 @@ const ownAccountColumns = { ...userColumns, doctorId: linkedDoctorIdSql, patient
 /** Changes also with what is linked to the account. */
 const ownAccountEtag = sql<string>`concat_ws('.', ${users.version}, ${linkedDoctorIdSql}, ${linkedPatientIdSql})`
 
+const ownAccountJson = {
+  jsonColumns: ownAccountColumns,
+  serverColumns: { id: users.id, email: users.email, etag: ownAccountEtag },
+}
+
 const ownAccountStatement = preparedStatement((db: DatabaseOrTransaction) =>
-  preparedJsonQuery(
-    db,
-    'me',
-    { jsonColumns: ownAccountColumns, serverColumns: { id: users.id, email: users.email, etag: ownAccountEtag } },
-    (fields) =>
-      db
-        .select(fields)
-        .from(users)
-        .where(eq(users.id, placeholder('id'))),
+  preparedJsonQuery(db, 'me', ownAccountJson, (fields) =>
+    db
+      .select(fields)
+      .from(users)
+      .where(eq(users.id, placeholder('id'))),
   ),
 )
 
@@ -76,10 +77,20 @@ export async function findOwnAccount(db: DatabaseOrTransaction, id: string) {
   return row
 }
 
-const auditedOwnAccount = auditedTable(users, ownAccountColumns, {
-  resource: 'user',
-  changeableRows: () => eq(users.id, placeholder('currentUserId')),
-  customEtag: ownAccountEtag,
+const updateOwnAccountStatement = preparedStatement((db: DatabaseOrTransaction) => {
+  const isOwnAccount = and(eq(users.id, placeholder('currentUserId')), ifMatchSql(ownAccountEtag))
+  const before = db.$with('before', {}).as(sql`select * from ${users} where ${isOwnAccount} for no key update`)
+  const updated = db.$with('users', {}).as(updateSql(users))
+  const auditEntry = auditEntryCte(db, {
+    resource: 'user',
+    auditedColumns: getAuditedColumns(users, ownAccountColumns),
+    resourceId: users.id,
+    change: 'changed',
+    from: sql`before, ${users}`,
+  })
+  return preparedJsonQuery(db, 'me_update', ownAccountJson, (fields) =>
+    db.with(before, updated, auditEntry).select(fields).from(users),
+  )
 })
 
 /** The account is active and its password still the one of this hash. */
@@ -94,18 +105,22 @@ const hasPasswordHash = (id: string, passwordHash: string) =>
 export async function changeOwnAccount(
   db: Database,
   context: RequestContext,
+  ifMatch: IfMatch,
   values: { name?: string | undefined; email?: string | undefined },
   provedHash: string | undefined,
 ) {
-  if (provedHash === undefined) return auditedOwnAccount.update(db, context, {}, context.userId, values)
+  const parameters = { ...auditParams(context, 200), ifMatch, row: toRowJson(users, values) }
+  const update = async (db: DatabaseOrTransaction) => {
+    const [updated] = await updateOwnAccountStatement(db, {}).execute(parameters)
+    return updated
+  }
+  if (provedHash === undefined) return update(db)
   return db.transaction(async (tx) => {
-    const isProved = hasPasswordHash(context.userId, provedHash)
+    const isProved = hasPasswordHash(context.principal.id, provedHash)
     const [user] = await tx.select({ id: users.id }).from(users).where(isProved).for('no key update')
-    return user ? auditedOwnAccount.update(tx, context, {}, context.userId, values) : 'passwordChanged'
+    return user ? update(tx) : 'passwordChanged'
   })
 }
-
-type RevokedBy = Pick<AuditActor, 'ip' | 'userAgent' | 'requestId'> & { userId: string | null; role: string | null }
 
 /**
  * Ends whatever still opens the account to who has it in hand: its sessions but the one that is `keptSessionId`, the calendar feeds
@@ -115,7 +130,7 @@ type RevokedBy = Pick<AuditActor, 'ip' | 'userAgent' | 'requestId'> & { userId: 
 export async function revokeAccess(
   tx: DatabaseOrTransaction,
   userId: string,
-  revokedBy: RevokedBy,
+  revokedBy: AuditActor,
   status: number,
   keptSessionId?: string,
 ): Promise<void> {
@@ -153,13 +168,13 @@ export const changePassword = (
     const [user] = await tx
       .update(users)
       .set({ passwordHash: newHash, updatedAt: sql`now()`, version: sql`${users.version} + 1` })
-      .where(hasPasswordHash(context.userId, oldHash))
+      .where(hasPasswordHash(context.principal.id, oldHash))
       .returning({ id: users.id })
     if (!user) return false
-    const { ip, userAgent, requestId, action } = context
-    const by = { userId: context.userId, role: context.role, ip, userAgent, requestId }
-    await revokeAccess(tx, context.userId, by, 204, context.sessionId)
-    await insertAuditEntry(tx, { ...by, action, resource: 'auth', resourceId: context.userId, status: 204 })
+    const { principal, client, action } = context
+    const by = toAuditActor(principal, client)
+    await revokeAccess(tx, context.principal.id, by, 204, context.principal.sessionId)
+    await insertAuditEntry(tx, { ...by, action, resource: 'auth', resourceId: context.principal.id, status: 204 })
     return true
   })
 
@@ -177,12 +192,7 @@ export async function findPasswordReset(db: DatabaseOrTransaction, tokenHash: st
 }
 
 /** Uses the token up, sets the password and ends all that opens the account. The id of the account, or undefined where the token is no longer good. */
-export const resetPassword = (
-  db: Database,
-  sender: Pick<AuditActor, 'ip' | 'userAgent' | 'requestId'>,
-  tokenHash: string,
-  passwordHash: string,
-) =>
+export const resetPassword = (db: Database, client: ClientInfo, tokenHash: string, passwordHash: string) =>
   db.transaction(async (tx) => {
     const [used] = await tx
       .delete(passwordResets)
@@ -195,7 +205,7 @@ export const resetPassword = (
       .where(eq(users.id, used.userId))
       .returning({ id: users.id, role: users.role })
     if (!user) return undefined
-    const by = { ...sender, userId: user.id, role: user.role }
+    const by = { ...client, userId: user.id, role: user.role }
     await revokeAccess(tx, user.id, by, 204)
     await insertAuditEntry(tx, {
       ...by,

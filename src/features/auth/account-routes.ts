@@ -3,7 +3,7 @@ import { unauthorizedProblem } from '../../access/authenticate.ts'
 import { allowAnyone, can, getClientInfo } from '../../access/can.ts'
 import { hashToken } from '../../access/tokens.ts'
 import type { BaseContext, GuardedEnv, RequestContext } from '../../context.ts'
-import { respondWithChanged, respondWithRecord } from '../../http/etag.ts'
+import { parseIfMatch, respondWithChanged, respondWithRecord } from '../../http/etag.ts'
 import { IdParam } from '../../http/field-types.ts'
 import { newestFirstQuery } from '../../http/list-query.ts'
 import { noContent, pageResponse, recordResponse } from '../../http/operation-description.ts'
@@ -45,7 +45,7 @@ function refusedSecretProblem(
 ): Problem {
   c.env.metrics.countFailedLogin()
   c.env.auditWriter.enqueue({
-    ...{ ...getClientInfo(c), userId: context?.userId ?? null, role: context?.role ?? null },
+    ...{ ...getClientInfo(c), userId: context?.principal.id ?? null, role: context?.principal.role ?? null },
     ...{ action: 'auth.login_failed', resource: 'auth', status: 400 },
   })
   return invalidFieldProblem(path, message, path === 'token' ? 'invalid' : 'wrong')
@@ -60,7 +60,7 @@ const wrongResetTokenProblem = (c: BaseContext) => refusedSecretProblem(c, 'toke
  */
 async function verifyOwnPassword(c: Context<GuardedEnv>, password: string) {
   const { config, db, passwordHasher, clientAddress } = c.env
-  const identity = await findIdentity(db, c.get('requestContext').userId, clientAddress)
+  const identity = await findIdentity(db, c.get('requestContext').principal.id, clientAddress)
   if (!identity) throw unauthorizedProblem()
   const buckets = signInBuckets(
     config,
@@ -88,7 +88,7 @@ export const accountRoutes = new Hono()
     }),
     noQuery(),
     async (c) => {
-      const user = await findOwnAccount(c.env.db, c.get('requestContext').userId)
+      const user = await findOwnAccount(c.env.db, c.get('requestContext').principal.id)
       if (!user) throw unauthorizedProblem()
       return respondWithRecord(c, user, { patientId: null })
     },
@@ -108,7 +108,7 @@ export const accountRoutes = new Hono()
       let provedHash: string | undefined
       if (
         values.email !== undefined &&
-        values.email !== (await findOwnAccount(c.env.db, c.get('requestContext').userId))?.email
+        values.email !== (await findOwnAccount(c.env.db, c.get('requestContext').principal.id))?.email
       ) {
         if (currentPassword === undefined)
           throw invalidFieldProblem('currentPassword', 'is needed to change the e-mail address', 'required')
@@ -116,7 +116,7 @@ export const accountRoutes = new Hono()
         // Which addresses are taken is told as slowly as to who registers.
         await countAttempt(c.env.db, registrationBuckets(c.env.config, c.env.clientAddress))
       }
-      const user = await changeOwnAccount(c.env.db, c.get('requestContext'), values, provedHash)
+      const user = await changeOwnAccount(c.env.db, c.get('requestContext'), parseIfMatch(c.req), values, provedHash)
       if (user === 'passwordChanged') throw wrongPasswordProblem(c)
       if (!user) throw new Problem('precondition-failed')
       return respondWithChanged(c, user)
@@ -146,7 +146,7 @@ export const accountRoutes = new Hono()
         await passwordHasher.hash(newPassword),
       )
       if (!changed) throw wrongPasswordProblem(c)
-      sessionCache.forget({ user: c.get('requestContext').userId })
+      sessionCache.forget({ user: c.get('requestContext').principal.id })
       return c.body(null, 204)
     },
   )
@@ -202,7 +202,10 @@ export const accountRoutes = new Hono()
     noQuery(),
     async (c) => {
       const session = c.req.valid('param').id
-      const ended = await endSessions(c.env.db, getClientInfo(c), { session, userId: c.get('requestContext').userId })
+      const ended = await endSessions(c.env.db, getClientInfo(c), {
+        session,
+        userId: c.get('requestContext').principal.id,
+      })
       if (ended.length === 0) throw new Problem('not-found')
       c.env.sessionCache.forget({ session })
       return c.body(null, 204)
@@ -213,7 +216,7 @@ export const accountRoutes = new Hono()
     can('sessions:end', { operationId: 'logoutAll', summary: 'End all of one’s own sessions', responds: noContent }),
     noQuery(),
     async (c) => {
-      const user = c.get('requestContext').userId
+      const user = c.get('requestContext').principal.id
       await endSessions(c.env.db, getClientInfo(c), { userId: user })
       c.env.sessionCache.forget({ user })
       return c.body(null, 204)

@@ -1,7 +1,8 @@
 import { and, eq, gt, isNull, sql } from 'drizzle-orm'
+import type { TokenSession } from '../../access/tokens.ts'
 import { auditEntryCte, auditParamsWithoutActor } from '../../audit/entry-cte.ts'
 import type { Config } from '../../config.ts'
-import type { AuditActor, DatabaseOrTransaction } from '../../context.ts'
+import type { ClientInfo, DatabaseOrTransaction } from '../../context.ts'
 import { newId } from '../../database/id.ts'
 import { preparedStatement } from '../../database/query/prepared-statement.ts'
 import { toClientNetwork } from '../../http/client-network.ts'
@@ -17,8 +18,6 @@ import {
 } from './throttle.ts'
 
 const { placeholder } = sql
-type SignInClient = Pick<AuditActor, 'ip' | 'userAgent' | 'requestId'>
-
 /** What a token pair is made of. */
 const tokenSessionColumns = {
   id: sessions.id,
@@ -34,7 +33,7 @@ const insertSessionSql = (
   select ${placeholder('session')}::uuid, ${users.id}, now() + make_interval(days => ${placeholder('days')}::int), ${placeholder('ip')}, ${placeholder('network')}, ${placeholder('userAgent')}
   from ${userId} returning *`
 
-const newSessionParams = (config: Config, client: SignInClient) => ({
+const newSessionParams = (config: Config, client: ClientInfo) => ({
   ...auditParamsWithoutActor(client, 200),
   session: newId(),
   network: toClientNetwork(client.ip),
@@ -75,7 +74,7 @@ const registerStatement = preparedStatement((db: DatabaseOrTransaction) => {
 export async function registerAccount(
   db: DatabaseOrTransaction,
   config: Config,
-  client: SignInClient,
+  client: ClientInfo,
   account: { name: string; email: string; passwordHash: string },
 ) {
   const values = {
@@ -150,7 +149,7 @@ const signInStatement = preparedStatement((db: DatabaseOrTransaction) => {
 export async function signIn(
   db: DatabaseOrTransaction,
   config: Config,
-  client: SignInClient,
+  client: ClientInfo,
   { id: userId, passwordHash }: { id: string; passwordHash: string },
   buckets: readonly [RateLimitBucket, RateLimitBucket],
 ) {
@@ -193,21 +192,26 @@ const refreshStatement = preparedStatement((db: DatabaseOrTransaction) => {
     .prepare('refresh')
 })
 
-/**
- * Takes the session a generation on, in one statement, whatever happens at once. A token used again later than ten
- * seconds after its successor was made revokes the session: the row comes back with `revokedAt`, and it is committed.
- * Undefined where there is no such live session.
- */
+/** What comes of a refresh token that is used. */
+type RefreshOutcome =
+  | { outcome: 'rotated'; session: TokenSession }
+  /** Used again later than ten seconds after its successor was made: its session has ended with that (RFC 9700, section 4.14.2). */
+  | { outcome: 'reused' }
+  /** There is no such live session. */
+  | { outcome: 'unknown' }
+
+/** Takes the session to its next generation, in one statement, whatever happens at once. */
 export async function rotateRefreshToken(
   db: DatabaseOrTransaction,
-  client: SignInClient,
+  client: ClientInfo,
   session: { id: string; userId: string; generation: number },
-) {
+): Promise<RefreshOutcome> {
   const { id, ...rest } = session
   const [row] = await refreshStatement(db, {}).execute({
     ...auditParamsWithoutActor(client, 200),
     ...rest,
     session: id,
   })
-  return row
+  if (!row) return { outcome: 'unknown' }
+  return row.revokedAt ? { outcome: 'reused' } : { outcome: 'rotated', session: row }
 }

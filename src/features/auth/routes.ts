@@ -121,15 +121,15 @@ export const authRoutes = new Hono<AppEnv>()
     async (c) => {
       const { config, db, tokenKeys, sessionCache } = c.env
       const claims = await verifyToken(config, tokenKeys, c.req.valid('json').refresh, 'refresh')
-      const session =
-        claims &&
-        (await rotateRefreshToken(db, getClientInfo(c), {
-          id: claims.sid,
-          userId: claims.sub,
-          generation: getGeneration(claims),
-        }))
-      if (session && !session.revokedAt) return c.json(await issueTokens(c, session), 200)
-      if (session) sessionCache.forget({ session: session.id })
+      const refresh = claims
+        ? await rotateRefreshToken(db, getClientInfo(c), {
+            id: claims.sid,
+            userId: claims.sub,
+            generation: getGeneration(claims),
+          })
+        : ({ outcome: 'unknown' } as const)
+      if (refresh.outcome === 'rotated') return c.json(await issueTokens(c, refresh.session), 200)
+      if (claims && refresh.outcome === 'reused') sessionCache.forget({ session: claims.sid })
       // Only failures are counted: what a good token may do, a bad one cannot use up.
       await countAttempt(
         db,

@@ -2,7 +2,7 @@ import { and, eq, exists, or, type SQL, sql } from 'drizzle-orm'
 import { QueryBuilder } from 'drizzle-orm/pg-core'
 import { isLiveSession } from '../../access/live-session.ts'
 import { auditEntryCte, auditParamsWithoutActor } from '../../audit/entry-cte.ts'
-import type { AuditActor, DatabaseOrTransaction, RequestContext } from '../../context.ts'
+import type { ClientInfo, DatabaseOrTransaction, RequestContext } from '../../context.ts'
 import { defineKeysetList, preparedPageQuery } from '../../database/query/keyset-list.ts'
 import { preparedStatement } from '../../database/query/prepared-statement.ts'
 import { sessionColumns, sessions, users } from './schema.ts'
@@ -41,7 +41,7 @@ const sessionList = defineKeysetList({
 
 /** The caller's sessions that have not ended. */
 export const listSessions = (db: DatabaseOrTransaction, context: RequestContext) =>
-  sessionList(db, {}, { currentUserId: context.userId, current: context.sessionId })
+  sessionList(db, {}, { currentUserId: context.principal.id, current: context.principal.sessionId })
 
 /** Which of the live sessions: one, those of an account, those of an account beyond so many. */
 type SessionSelection = 'one' | 'oneOfAccount' | 'allOfAccount' | 'oldestOfAccount'
@@ -79,15 +79,13 @@ const endSessionsStatement = preparedStatement(
   },
 )
 
-type SessionClient = Pick<AuditActor, 'ip' | 'userAgent' | 'requestId'>
-
 /**
  * Ends the live sessions of that id, of that user, or of both, for good, and says which those were. That leaves one row
  * of the trail.
  */
 export async function endSessions(
   db: DatabaseOrTransaction,
-  client: SessionClient,
+  client: ClientInfo,
   { session: sessionId, userId }: { session?: string; userId?: string },
 ): Promise<string[]> {
   if (sessionId === undefined && userId === undefined) return []
@@ -106,7 +104,7 @@ export async function endSessions(
  */
 export async function endOldestSessions(
   db: DatabaseOrTransaction,
-  client: SessionClient,
+  client: ClientInfo,
   userId: string,
   keptCount: number,
 ): Promise<string[]> {

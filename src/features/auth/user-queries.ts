@@ -1,18 +1,21 @@
 import { and, count, eq, sql } from 'drizzle-orm'
 import type { z } from 'zod'
+import { toAuditActor } from '../../access/can.ts'
 import { assertLiveSession, lockedSessionCte } from '../../access/live-session.ts'
 import { roleMay, rolesWith } from '../../access/permissions.ts'
-import { auditedTable } from '../../audit/audited-table.ts'
+import { getAuditedColumns } from '../../audit/audited-columns.ts'
 import { auditEntryCte, auditParams } from '../../audit/entry-cte.ts'
 import type { Database, DatabaseOrTransaction, RequestContext } from '../../context.ts'
 import { violatesConstraint } from '../../database/errors.ts'
 import { newId } from '../../database/id.ts'
+import { preparedJsonQuery } from '../../database/query/json-rows.ts'
 import { defineKeysetList, preparedPageQuery } from '../../database/query/keyset-list.ts'
 import { preparedStatement } from '../../database/query/prepared-statement.ts'
 import { matchesSearch } from '../../database/query/search.ts'
+import { type IfMatch, ifMatchSql, insertSql, toRowJson, updateSql } from '../../database/query/write-sql.ts'
 import { isStaleIfMatch } from '../../http/etag.ts'
 import { Problem } from '../../http/problem.ts'
-import { findUser, revokeAccess } from './account-queries.ts'
+import { findUser, revokeAccess, userJson } from './account-queries.ts'
 import { passwordResets, userColumns, users } from './schema.ts'
 import type { NewUser, UserPatch, UserQuery } from './user-schema.ts'
 
@@ -70,36 +73,64 @@ const administrators = sql.raw(
 const anotherAdminRemains = sql`(${users.role} not in ${administrators} or not ${users.active} or
   (select count(*) from (select from ${users} as admins where admins.role_name in ${administrators} and admins.active order by admins.id for update) as locked) > 1)`
 
-type UserVariant = { isDemotion: boolean }
-const auditedUsers = auditedTable(users, userColumns, {
+const userAuditOptions = {
   resource: 'user',
-  changeableRows: ({ isDemotion }: UserVariant) => (isDemotion ? anotherAdminRemains : undefined),
+  auditedColumns: getAuditedColumns(users, userColumns),
+  resourceId: users.id,
+}
+
+const insertUserStatement = preparedStatement((db: DatabaseOrTransaction) => {
+  const inserted = db.$with('users', {}).as(insertSql(users))
+  const auditEntry = auditEntryCte(db, { ...userAuditOptions, change: 'created', from: sql`${users}` })
+  return preparedJsonQuery(db, 'user_insert', userJson, (fields) =>
+    db.with(inserted, auditEntry).select(fields).from(users),
+  )
 })
 
 /** @throws {Problem} 409 where the address is another account's */
-export const createUser = (
+export async function createUser(
   db: DatabaseOrTransaction,
   context: RequestContext,
   values: Omit<z.output<typeof NewUser>, 'password'> & { passwordHash: string },
-) => auditedUsers.insert(db, context, { ...values, id: newId() })
+) {
+  const [inserted] = await insertUserStatement(db, {}).execute({
+    ...auditParams(context, 201),
+    row: toRowJson(users, { ...values, id: newId() }),
+  })
+  if (!inserted) throw new Error('an insert returned no row')
+  return inserted
+}
+
+const updateUserStatement = preparedStatement((db: DatabaseOrTransaction, { isDemotion }: { isDemotion: boolean }) => {
+  const isChangeable = and(isDemotion ? anotherAdminRemains : undefined, ifMatchSql(userJson.serverColumns.etag))
+  const before = db
+    .$with('before', {})
+    .as(sql`select * from ${users} where ${and(eq(users.id, placeholder('id')), isChangeable)} for no key update`)
+  const updated = db.$with('users', {}).as(updateSql(users))
+  const auditEntry = auditEntryCte(db, { ...userAuditOptions, change: 'changed', from: sql`before, ${users}` })
+  return preparedJsonQuery(db, 'user_update', userJson, (fields) =>
+    db.with(before, updated, auditEntry).select(fields).from(users),
+  )
+})
 
 /**
- * @throws {Problem} 404, 409 on the last active administrator, on a taken address and on the role of a doctor's account
+ * @throws {Problem} 404, 412, 409 on the last active administrator, on a taken address and on the role of a doctor's account
  */
 export async function changeUser(
   db: Database,
   context: RequestContext,
   id: string,
+  ifMatch: IfMatch,
   values: z.output<typeof UserPatch>,
 ) {
-  if (values.active === undefined) return updateUser(db, context, id, values)
+  if (values.active === undefined) return updateUser(db, context, id, ifMatch, values)
   return db.transaction(async (tx) => {
     const [before] = await tx.select({ active: users.active }).from(users).where(eq(users.id, id)).for('no key update')
-    const user = await updateUser(tx, context, id, values)
+    const user = await updateUser(tx, context, id, ifMatch, values)
     if (before?.active && values.active) return user
     // Also of one that becomes active again: nothing that was begun at the moment of its end comes back.
-    const { ip, userAgent, requestId, role } = context
-    await revokeAccess(tx, id, { userId: context.userId, role, ip, userAgent, requestId }, 200)
+    const { principal, client } = context
+    await revokeAccess(tx, id, toAuditActor(principal, client), 200)
     return user
   })
 }
@@ -108,16 +139,20 @@ async function updateUser(
   db: DatabaseOrTransaction,
   context: RequestContext,
   id: string,
+  ifMatch: IfMatch,
   values: z.output<typeof UserPatch>,
 ) {
   const isDemotion = values.active === false || (values.role !== undefined && !roleMay(values.role, 'users:update'))
-  const user = await auditedUsers.update(db, context, { isDemotion }, id, values).catch((error: unknown) => {
-    if (!violatesConstraint(error, 'doctors_account_fkey')) throw error
-    throw new Problem('conflict', { detail: 'The account is linked to a doctor: unlink it before its role changes.' })
-  })
+  const parameters = { ...auditParams(context, 200), id, ifMatch, row: toRowJson(users, values) }
+  const [user] = await updateUserStatement(db, { isDemotion })
+    .execute(parameters)
+    .catch((error: unknown) => {
+      if (!violatesConstraint(error, 'doctors_account_fkey')) throw error
+      throw new Problem('conflict', { detail: 'The account is linked to a doctor: unlink it before its role changes.' })
+    })
   if (user) return user
   const { etag } = await getUser(db, id)
-  if (isStaleIfMatch(context.ifMatch, etag)) throw new Problem('precondition-failed')
+  if (isStaleIfMatch(ifMatch, etag)) throw new Problem('precondition-failed')
   throw new Problem('conflict', { detail: 'This is the last active administrator.' })
 }
 
@@ -147,7 +182,7 @@ export async function createPasswordReset(
 ) {
   const [reset] = await createResetStatement(db, {}).execute({
     ...auditParams(context, 201),
-    session: context.sessionId,
+    session: context.principal.sessionId,
     id,
     tokenHash,
   })

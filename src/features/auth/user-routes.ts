@@ -3,7 +3,7 @@ import { type Context, Hono } from 'hono'
 import { can } from '../../access/can.ts'
 import { hashToken } from '../../access/tokens.ts'
 import type { GuardedEnv } from '../../context.ts'
-import { respondWithChanged, respondWithRecord } from '../../http/etag.ts'
+import { parseIfMatch, respondWithChanged, respondWithRecord } from '../../http/etag.ts'
 import { IdParam } from '../../http/field-types.ts'
 import { createdResponse, jsonResponse, pageResponse, recordResponse } from '../../http/operation-description.ts'
 import { fetchPage, respondWithPage } from '../../http/paging.ts'
@@ -78,7 +78,13 @@ export const userRoutes = new Hono()
     valid('param', IdParam),
     valid('json', UserPatch, { precheck: assertUserInPath }),
     async (c) => {
-      const user = await changeUser(c.env.db, c.get('requestContext'), c.req.valid('param').id, c.req.valid('json'))
+      const user = await changeUser(
+        c.env.db,
+        c.get('requestContext'),
+        c.req.valid('param').id,
+        parseIfMatch(c.req),
+        c.req.valid('json'),
+      )
       c.env.sessionCache.forget({ user: user.id })
       return respondWithChanged(c, user)
     },

@@ -4,14 +4,14 @@ import { assertLiveSession, lockedSessionCte } from '../../access/live-session.t
 import { getPatientAccess } from '../../access/patient-access.ts'
 import { getPermission, roleMay } from '../../access/permissions.ts'
 import { canSeeAppointment, canSeePatient, inScope, notDeleted } from '../../access/visibility.ts'
-import { auditedDelete } from '../../audit/audited-table.ts'
+import { auditedDelete } from '../../audit/audited-delete.ts'
 import { auditEntryCte, auditParams } from '../../audit/entry-cte.ts'
 import type { Config } from '../../config.ts'
 import type { Database, DatabaseOrTransaction, RequestContext } from '../../context.ts'
 import { newId } from '../../database/id.ts'
 import { preparedJsonQuery } from '../../database/query/json-rows.ts'
 import { preparedStatement } from '../../database/query/prepared-statement.ts'
-import { ifMatchSql } from '../../database/query/write-sql.ts'
+import { type IfMatch, ifMatchSql } from '../../database/query/write-sql.ts'
 import { Problem } from '../../http/problem.ts'
 import { limitExceededProblem } from '../../http/usage-limits.ts'
 import type { RowScope } from '../../roles.ts'
@@ -105,10 +105,10 @@ export async function createFeed(
   subjectId: string,
   tokenHash: string,
 ) {
-  const maxFeeds = roleMay(context.role, 'feeds:unlimited') ? 0 : config.CALENDAR_FEEDS_PER_ACCOUNT
+  const maxFeeds = roleMay(context.principal.role, 'feeds:unlimited') ? 0 : config.CALENDAR_FEEDS_PER_ACCOUNT
   const parameters = {
     ...auditParams(context, 201),
-    session: context.sessionId,
+    session: context.principal.sessionId,
     id: subjectId,
     feedId: newId(),
     tokenHash,
@@ -122,7 +122,10 @@ export async function createFeed(
   }
   const upsertUnderLock = (tx: DatabaseOrTransaction) =>
     // Sent together, run one after the other: what is counted is counted under the lock.
-    Promise.all([lockFeedsStatement(tx, {}).execute({ feeds: `feeds ${subject} ${context.userId}` }), upsertFeed(tx)])
+    Promise.all([
+      lockFeedsStatement(tx, {}).execute({ feeds: `feeds ${subject} ${context.principal.id}` }),
+      upsertFeed(tx),
+    ])
   const feed = maxFeeds > 0 ? (await db.transaction(upsertUnderLock))[1] : await upsertFeed(db)
   if (feed) return feed
   await assertLiveSession(db, context)
@@ -157,7 +160,7 @@ export async function findFeed(
   subjectId: string,
 ) {
   const [feed] = await feedStatement(db, { subject, scope: context.scope }).execute({
-    currentUserId: context.userId,
+    currentUserId: context.principal.id,
     id: subjectId,
   })
   if (!feed && (await getSubjectAccess(db, context, subject, subjectId))) throw new Problem('not-found')
@@ -176,12 +179,13 @@ export async function getFeed(
   return feed
 }
 
-const deleteFeedRow = auditedDelete(feeds, {
-  resource: 'feed',
-  auditedColumns: auditedFeedColumns,
-  from: sql`${feeds}`,
-  deletableRows: ({ subject }: { subject: FeedSubject }) => and(isOwnFeed(subject), ifMatchSql(feedEtag)),
-})
+const deleteFeedStatement = preparedStatement((db: DatabaseOrTransaction, { subject }: { subject: FeedSubject }) =>
+  auditedDelete(db, feeds, {
+    resource: 'feed',
+    auditedColumns: auditedFeedColumns,
+    before: sql`select * from ${feeds} where ${and(isOwnFeed(subject), ifMatchSql(feedEtag))} for update`,
+  }),
+)
 
 /** Ends the URL of the caller's feed, whether or not they still see whom it is of. @throws {Problem} 404, 403, 412 */
 export async function deleteFeed(
@@ -189,8 +193,11 @@ export async function deleteFeed(
   context: RequestContext,
   subject: FeedSubject,
   subjectId: string,
+  ifMatch: IfMatch,
 ): Promise<void> {
-  if (await deleteFeedRow(db, context, { subject }, subjectId)) return
+  const parameters = { ...auditParams(context, 204), id: subjectId, ifMatch }
+  const deleted = await deleteFeedStatement(db, { subject }).execute(parameters)
+  if (deleted.length > 0) return
   await getFeed(db, context, subject, subjectId)
   throw new Problem('precondition-failed')
 }

@@ -4,7 +4,7 @@ import { allowAnyone, auditLogFullProblem, can, getClientInfo } from '../../acce
 import { permissions } from '../../access/permissions.ts'
 import { hashToken } from '../../access/tokens.ts'
 import type { AppEnv, BaseContext, GuardedEnv } from '../../context.ts'
-import { respondWithRecord } from '../../http/etag.ts'
+import { parseIfMatch, respondWithRecord } from '../../http/etag.ts'
 import { IdParam } from '../../http/field-types.ts'
 import { binaryResponse, createdResponse, deletedResponse, recordResponse } from '../../http/operation-description.ts'
 import { Problem } from '../../http/problem.ts'
@@ -144,7 +144,7 @@ const createFeedRoutes = (subject: FeedSubject) =>
       valid('param', IdParam),
       noQuery(assertFeedInPath(subject)),
       async (c) => {
-        await deleteFeed(c.env.db, c.get('requestContext'), subject, c.req.valid('param').id)
+        await deleteFeed(c.env.db, c.get('requestContext'), subject, c.req.valid('param').id, parseIfMatch(c.req))
         return c.body(null, 204)
       },
     )

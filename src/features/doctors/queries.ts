@@ -2,8 +2,8 @@ import { and, count, eq, isNotNull, sql } from 'drizzle-orm'
 import type { z } from 'zod'
 import { roleMay } from '../../access/permissions.ts'
 import { inScope, notDeleted } from '../../access/visibility.ts'
-import { auditedTable } from '../../audit/audited-table.ts'
-import { auditDiffSql } from '../../audit/entry-cte.ts'
+import { getAuditedColumns } from '../../audit/audited-columns.ts'
+import { auditDiffSql, auditEntryCte, auditParams } from '../../audit/entry-cte.ts'
 import { auditLog } from '../../audit/schema.ts'
 import type { DatabaseOrTransaction, RequestContext } from '../../context.ts'
 import { violatesConstraint } from '../../database/errors.ts'
@@ -12,7 +12,15 @@ import { preparedJsonQuery } from '../../database/query/json-rows.ts'
 import { defineKeysetList, preparedPageQuery } from '../../database/query/keyset-list.ts'
 import { preparedStatement } from '../../database/query/prepared-statement.ts'
 import { foldedText, matchesSearch } from '../../database/query/search.ts'
-import { etagSql } from '../../database/query/write-sql.ts'
+import {
+  etagSql,
+  type IfMatch,
+  ifMatchSql,
+  insertSql,
+  type RowValues,
+  toRowJson,
+  updateSql,
+} from '../../database/query/write-sql.ts'
 import { isStaleIfMatch } from '../../http/etag.ts'
 import { Problem } from '../../http/problem.ts'
 import type { RowScope } from '../../roles.ts'
@@ -21,16 +29,18 @@ import { type DoctorPatch, type DoctorQuery, type DoctorReplacement, doctorColum
 
 const { placeholder } = sql
 
+const doctorEtag = etagSql(doctors)
+const doctorJson = {
+  jsonColumns: doctorColumns,
+  serverColumns: { id: doctors.id, userId: doctors.userId, etag: doctorEtag },
+}
+
 const doctorStatement = preparedStatement((db: DatabaseOrTransaction) =>
-  preparedJsonQuery(
-    db,
-    'doctor',
-    { jsonColumns: doctorColumns, serverColumns: { id: doctors.id, userId: doctors.userId, etag: etagSql(doctors) } },
-    (fields) =>
-      db
-        .select(fields)
-        .from(doctors)
-        .where(and(eq(doctors.id, placeholder('id')), notDeleted(doctors))),
+  preparedJsonQuery(db, 'doctor', doctorJson, (fields) =>
+    db
+      .select(fields)
+      .from(doctors)
+      .where(and(eq(doctors.id, placeholder('id')), notDeleted(doctors))),
   ),
 )
 
@@ -74,7 +84,19 @@ type DoctorListQuery = Pick<z.output<typeof DoctorQuery>, 'q' | 'specialization'
 export const listDoctors = (db: DatabaseOrTransaction, { q, specialization }: DoctorListQuery) =>
   doctorList(db, { q: q !== undefined, specialization: specialization !== undefined }, { q, specialization })
 
-type DoctorVariant = { scope: RowScope; deleted?: boolean; deletes?: boolean }
+const doctorAuditOptions = {
+  resource: 'doctor',
+  auditedColumns: getAuditedColumns(doctors, doctorColumns),
+  resourceId: doctors.id,
+}
+
+const insertDoctorStatement = preparedStatement((db: DatabaseOrTransaction) => {
+  const inserted = db.$with('doctors', {}).as(insertSql(doctors))
+  const auditEntry = auditEntryCte(db, { ...doctorAuditOptions, change: 'created', from: sql`${doctors}` })
+  return preparedJsonQuery(db, 'doctor_insert', doctorJson, (fields) =>
+    db.with(inserted, auditEntry).select(fields).from(doctors),
+  )
+})
 
 const auditedMappingEndColumns = { patientId: mappings.patientId, doctorId: mappings.doctorId }
 /** A deleted doctor's mappings end, each with its own row in the patient's trail: access that ended does not come back. */
@@ -88,72 +110,102 @@ const endMappingsCtes = (db: DatabaseOrTransaction) => [
       ${placeholder('ip')}, ${placeholder('userAgent')}, ${placeholder('requestId')},
       ${auditDiffSql.deleted(auditedMappingEndColumns)} from ended as before`),
 ]
-const auditedDoctors = auditedTable(doctors, doctorColumns, {
-  resource: 'doctor',
-  changeableRows: ({ scope, deleted }: DoctorVariant) =>
-    and(deleted ? isNotNull(doctors.deletedAt) : notDeleted(doctors), inScope(scope)),
-  extraCtes: (db, { deletes }) => (deletes ? endMappingsCtes(db) : []),
-})
+
+/** What an update does to a doctor: changes one that is there, deletes it, or brings a deleted one back. */
+type DoctorUpdate = 'change' | 'delete' | 'restore'
+
+const updateDoctorStatement = preparedStatement(
+  (db: DatabaseOrTransaction, { scope, update }: { scope: RowScope; update: DoctorUpdate }) => {
+    const isInState = update === 'restore' ? isNotNull(doctors.deletedAt) : notDeleted(doctors)
+    const isChangeable = and(isInState, inScope(scope), ifMatchSql(doctorEtag))
+    const before = db
+      .$with('before', {})
+      .as(sql`select * from ${doctors} where ${and(eq(doctors.id, placeholder('id')), isChangeable)} for no key update`)
+    const updated = db.$with('doctors', {}).as(updateSql(doctors))
+    const auditEntry = auditEntryCte(db, { ...doctorAuditOptions, change: 'changed', from: sql`before, ${doctors}` })
+    const endedMappings = update === 'delete' ? endMappingsCtes(db) : []
+    return preparedJsonQuery(db, 'doctor_update', doctorJson, (fields) =>
+      db
+        .with(before, updated, auditEntry, ...endedMappings)
+        .select(fields)
+        .from(doctors),
+    )
+  },
+)
 
 /** Why a doctor was not changed: there is none (404), not the caller's to change (403), changed since it was read (412), or not in the right state (409). */
 async function findDoctorChangeProblem(
   db: DatabaseOrTransaction,
   context: RequestContext,
   id: string,
+  ifMatch: IfMatch,
 ): Promise<Problem> {
   const { etag, userId } = await getDoctor(db, id)
-  if (context.scope !== 'all' && userId !== context.userId) return new Problem('forbidden')
-  if (isStaleIfMatch(context.ifMatch, etag)) return new Problem('precondition-failed')
+  if (context.scope !== 'all' && userId !== context.principal.id) return new Problem('forbidden')
+  if (isStaleIfMatch(ifMatch, etag)) return new Problem('precondition-failed')
   return new Problem('conflict', { detail: 'The doctor is not in a state in which this can be done.' })
 }
 
+/**
+ * Sets what `values` has and leaves the rest.
+ * @throws {Problem} 404, 403, 412, 409
+ */
+async function updateDoctor(
+  db: DatabaseOrTransaction,
+  context: RequestContext,
+  { id, ifMatch, update, status = 200 }: { id: string; ifMatch: IfMatch; update: DoctorUpdate; status?: number },
+  values: RowValues<typeof doctors>,
+) {
+  const [row] = await updateDoctorStatement(db, { scope: context.scope, update }).execute({
+    ...auditParams(context, status),
+    id,
+    ifMatch,
+    row: toRowJson(doctors, values),
+  })
+  if (!row) throw await findDoctorChangeProblem(db, context, id, ifMatch)
+  return row
+}
+
 /** @throws {Problem} 400 over `userId`, 409 where the e-mail, the licence or the account is another doctor's */
-export const createDoctor = (
+export async function createDoctor(
   db: DatabaseOrTransaction,
   context: RequestContext,
   values: z.output<typeof DoctorReplacement>,
-) => auditedDoctors.insert(db, context, { ...values, userId: values.userId ?? null, id: newId() })
+) {
+  const [inserted] = await insertDoctorStatement(db, {}).execute({
+    ...auditParams(context, 201),
+    row: toRowJson(doctors, { ...values, userId: values.userId ?? null, id: newId() }),
+  })
+  if (!inserted) throw new Error('an insert returned no row')
+  return inserted
+}
 
 /**
  * Sets what `values` has and leaves the rest.
- * @throws {Problem} 400 and 403 over `userId`, 404, 403, 409
+ * @throws {Problem} 400 and 403 over `userId`, 404, 403, 412, 409
  */
 export async function changeDoctor(
   db: DatabaseOrTransaction,
   context: RequestContext,
   id: string,
+  ifMatch: IfMatch,
   values: z.output<typeof DoctorPatch>,
 ) {
-  if (values.userId !== undefined && !roleMay(context.role, 'doctors:link')) {
+  if (values.userId !== undefined && !roleMay(context.principal.role, 'doctors:link')) {
     await getDoctor(db, id)
     throw new Problem('forbidden', { detail: 'Only an administrator may set userId.' })
   }
-  const row = await auditedDoctors.update(db, context, { scope: context.scope }, id, values)
-  if (!row) throw await findDoctorChangeProblem(db, context, id)
-  return row
+  return updateDoctor(db, context, { id, ifMatch, update: 'change' }, values)
 }
 
-/** @throws {Problem} 404 */
-export async function deleteDoctor(db: DatabaseOrTransaction, context: RequestContext, id: string): Promise<void> {
-  const row = await auditedDoctors.update(
-    db,
-    context,
-    { scope: context.scope, deletes: true },
-    id,
-    { deletedAt: new Date() },
-    204,
-  )
-  if (!row) throw await findDoctorChangeProblem(db, context, id)
+/** @throws {Problem} 404, 412 */
+export async function deleteDoctor(db: DatabaseOrTransaction, context: RequestContext, id: string, ifMatch: IfMatch) {
+  await updateDoctor(db, context, { id, ifMatch, update: 'delete', status: 204 }, { deletedAt: new Date() })
 }
 
-/** @throws {Problem} 404, 409 where it is not deleted, or another has its e-mail, licence or account by now */
-export async function restoreDoctor(db: DatabaseOrTransaction, context: RequestContext, id: string) {
-  const row = await auditedDoctors
-    .update(db, context, { scope: context.scope, deleted: true }, id, { deletedAt: null })
-    .catch((error: unknown) => {
-      if (!violatesConstraint(error, 'doctors_account_fkey')) throw error
-      throw new Problem('conflict', { detail: 'The account that the doctor was linked to has another role by now.' })
-    })
-  if (!row) throw await findDoctorChangeProblem(db, context, id)
-  return row
-}
+/** @throws {Problem} 404, 409 where it is not deleted, or another has its e-mail, licence or account by now, 412 */
+export const restoreDoctor = (db: DatabaseOrTransaction, context: RequestContext, id: string, ifMatch: IfMatch) =>
+  updateDoctor(db, context, { id, ifMatch, update: 'restore' }, { deletedAt: null }).catch((error: unknown) => {
+    if (!violatesConstraint(error, 'doctors_account_fkey')) throw error
+    throw new Problem('conflict', { detail: 'The account that the doctor was linked to has another role by now.' })
+  })

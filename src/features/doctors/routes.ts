@@ -2,7 +2,7 @@ import { type Context, Hono } from 'hono'
 import { can } from '../../access/can.ts'
 import { roleMay } from '../../access/permissions.ts'
 import type { GuardedEnv } from '../../context.ts'
-import { respondWithChanged, respondWithRecord } from '../../http/etag.ts'
+import { parseIfMatch, respondWithChanged, respondWithRecord } from '../../http/etag.ts'
 import { IdParam } from '../../http/field-types.ts'
 import { createdResponse, deletedResponse, pageResponse, recordResponse } from '../../http/operation-description.ts'
 import { fetchPage, respondWithPage } from '../../http/paging.ts'
@@ -72,10 +72,10 @@ export const doctorRoutes = new Hono()
     valid('json', DoctorReplacement, { precheck: assertDoctorInPath }),
     async (c) => {
       // The link stays where the caller may not set it; where they may, an absent field is a cleared one.
-      const cleared = roleMay(c.get('requestContext').role, 'doctors:link') ? { userId: null } : {}
+      const cleared = roleMay(c.get('requestContext').principal.role, 'doctors:link') ? { userId: null } : {}
       return respondWithChanged(
         c,
-        await changeDoctor(c.env.db, c.get('requestContext'), c.req.valid('param').id, {
+        await changeDoctor(c.env.db, c.get('requestContext'), c.req.valid('param').id, parseIfMatch(c.req), {
           ...cleared,
           ...c.req.valid('json'),
         }),
@@ -95,7 +95,13 @@ export const doctorRoutes = new Hono()
     async (c) =>
       respondWithChanged(
         c,
-        await changeDoctor(c.env.db, c.get('requestContext'), c.req.valid('param').id, c.req.valid('json')),
+        await changeDoctor(
+          c.env.db,
+          c.get('requestContext'),
+          c.req.valid('param').id,
+          parseIfMatch(c.req),
+          c.req.valid('json'),
+        ),
       ),
   )
   .delete(
@@ -111,7 +117,7 @@ export const doctorRoutes = new Hono()
     valid('param', IdParam),
     noQuery(assertDoctorInPath),
     async (c) => {
-      await deleteDoctor(c.env.db, c.get('requestContext'), c.req.valid('param').id)
+      await deleteDoctor(c.env.db, c.get('requestContext'), c.req.valid('param').id, parseIfMatch(c.req))
       return c.body(null, 204)
     },
   )
@@ -125,5 +131,9 @@ export const doctorRoutes = new Hono()
     }),
     valid('param', IdParam),
     noQuery(),
-    async (c) => respondWithChanged(c, await restoreDoctor(c.env.db, c.get('requestContext'), c.req.valid('param').id)),
+    async (c) =>
+      respondWithChanged(
+        c,
+        await restoreDoctor(c.env.db, c.get('requestContext'), c.req.valid('param').id, parseIfMatch(c.req)),
+      ),
   )

@@ -4,7 +4,7 @@ import type { z } from 'zod'
 import { doctorExists } from '../../access/doctor-access.ts'
 import { getPatientAccess } from '../../access/patient-access.ts'
 import { canSeePatient, inScope, notDeleted, visiblePatientIdIn } from '../../access/visibility.ts'
-import { auditedDelete } from '../../audit/audited-table.ts'
+import { auditedDelete } from '../../audit/audited-delete.ts'
 import { auditEntryCte, auditParams } from '../../audit/entry-cte.ts'
 import type { DatabaseOrTransaction, RequestContext } from '../../context.ts'
 import type { IdColumn } from '../../database/columns.ts'
@@ -12,7 +12,7 @@ import { newId } from '../../database/id.ts'
 import { preparedJsonQuery } from '../../database/query/json-rows.ts'
 import { defineKeysetList, preparedPageQuery } from '../../database/query/keyset-list.ts'
 import { preparedStatement } from '../../database/query/prepared-statement.ts'
-import { etagSql, ifMatchSql } from '../../database/query/write-sql.ts'
+import { etagSql, type IfMatch, ifMatchSql } from '../../database/query/write-sql.ts'
 import { type FieldError, Problem } from '../../http/problem.ts'
 import type { RowScope } from '../../roles.ts'
 import { doctorColumns, doctors } from '../doctors/schema.ts'
@@ -88,7 +88,7 @@ function createMappingList<Columns extends Record<string, PgColumn | Record<stri
   })
   return (
     db: DatabaseOrTransaction,
-    { userId: currentUserId, scope }: RequestContext,
+    { principal, scope }: RequestContext,
     { patientId, doctorId, mappingOrPatientId }: MappingListQuery,
   ) => {
     const filters = {
@@ -96,7 +96,7 @@ function createMappingList<Columns extends Record<string, PgColumn | Record<stri
       doctorId: doctorId !== undefined,
       mappingOrPatientId: mappingOrPatientId !== undefined,
     }
-    return list(db, { scope, ...filters }, { currentUserId, patientId, doctorId, mappingOrPatientId })
+    return list(db, { scope, ...filters }, { currentUserId: principal.id, patientId, doctorId, mappingOrPatientId })
   }
 }
 
@@ -124,7 +124,7 @@ export async function getMappingAccess(
   id: string,
 ): Promise<boolean> {
   const [row] = await mappingAccessStatement(db, { scope: context.scope }).execute({
-    currentUserId: context.userId,
+    currentUserId: context.principal.id,
     id,
   })
   if (!row) throw new Problem('not-found')
@@ -184,17 +184,26 @@ export async function createMapping(
   throw new Problem('forbidden', { detail: 'Only whoever added the patient may do this.' })
 }
 
-const deleteMappingRow = auditedDelete(mappings, {
-  resource: 'mapping',
-  auditedColumns: auditedMappingColumns,
-  from: sql`${mappings} join ${patients} on ${patientOfMapping} join ${doctors} on ${doctorOfMapping}`,
-  deletableRows: ({ scope }: MappingVariant) =>
-    and(eq(mappings.id, placeholder('id')), mappingIsVisible({ scope }), inScope(scope), ifMatchSql(mappingEtag)),
+const deleteMappingStatement = preparedStatement((db: DatabaseOrTransaction, { scope }: MappingVariant) => {
+  const isDeletable = and(mappingIsVisible({ scope }), inScope(scope), ifMatchSql(mappingEtag))
+  return auditedDelete(db, mappings, {
+    resource: 'mapping',
+    auditedColumns: auditedMappingColumns,
+    before: sql`select ${mappings}.* from ${mappings} join ${patients} on ${patientOfMapping} join ${doctors} on ${doctorOfMapping}
+      where ${and(eq(mappings.id, placeholder('id')), isDeletable)} for update of ${mappings}`,
+  })
 })
 
 /** Takes the doctor's access to the patient away. @throws {Problem} 404, 403, 412 */
-export async function deleteMapping(db: DatabaseOrTransaction, context: RequestContext, id: string): Promise<void> {
-  if (await deleteMappingRow(db, context, { scope: context.scope }, id)) return
+export async function deleteMapping(
+  db: DatabaseOrTransaction,
+  context: RequestContext,
+  id: string,
+  ifMatch: IfMatch,
+): Promise<void> {
+  const parameters = { ...auditParams(context, 204), id, ifMatch }
+  const deleted = await deleteMappingStatement(db, { scope: context.scope }).execute(parameters)
+  if (deleted.length > 0) return
   const isInScope = await getMappingAccess(db, context, id)
   throw new Problem(isInScope ? 'precondition-failed' : 'forbidden')
 }

@@ -3,7 +3,7 @@ import { can } from '../../access/can.ts'
 import { assertDoctorExists } from '../../access/doctor-access.ts'
 import { assertPatientAccess } from '../../access/patient-access.ts'
 import type { GuardedEnv } from '../../context.ts'
-import { respondWithRecord } from '../../http/etag.ts'
+import { parseIfMatch, respondWithRecord } from '../../http/etag.ts'
 import { IdParam } from '../../http/field-types.ts'
 import { newestFirstQuery } from '../../http/list-query.ts'
 import { createdResponse, deletedResponse, pageResponse, recordResponse } from '../../http/operation-description.ts'
@@ -113,7 +113,7 @@ export const mappingRoutes = new Hono()
     valid('param', IdParam),
     noQuery(assertMappingInPath),
     async (c) => {
-      await deleteMapping(c.env.db, c.get('requestContext'), c.req.valid('param').id)
+      await deleteMapping(c.env.db, c.get('requestContext'), c.req.valid('param').id, parseIfMatch(c.req))
       return c.body(null, 204)
     },
   )

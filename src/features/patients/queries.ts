@@ -1,10 +1,16 @@
 import { and, count, eq, isNotNull, or, sql } from 'drizzle-orm'
 import type { z } from 'zod'
-import { findDailyLimitProblem, getDailyLimit } from '../../access/daily-limits.ts'
+import {
+  countDailyUseCte,
+  dailyUseWasCounted,
+  findDailyLimitProblem,
+  getDailyLimit,
+} from '../../access/daily-limits.ts'
 import { assertPatientAccess } from '../../access/patient-access.ts'
 import { roleMay } from '../../access/permissions.ts'
 import { canSeePatient, inScope, notDeleted, visiblePatientIdIn } from '../../access/visibility.ts'
-import { auditedTable } from '../../audit/audited-table.ts'
+import { getAuditedColumns } from '../../audit/audited-columns.ts'
+import { auditEntryCte, auditParams } from '../../audit/entry-cte.ts'
 import type { Config } from '../../config.ts'
 import type { DatabaseOrTransaction, RequestContext } from '../../context.ts'
 import { newId } from '../../database/id.ts'
@@ -12,7 +18,15 @@ import { preparedJsonQuery } from '../../database/query/json-rows.ts'
 import { defineKeysetList, preparedPageQuery } from '../../database/query/keyset-list.ts'
 import { preparedStatement } from '../../database/query/prepared-statement.ts'
 import { foldedText, matchesSearch, phoneContains, toPhoneDigits } from '../../database/query/search.ts'
-import { etagSql } from '../../database/query/write-sql.ts'
+import {
+  etagSql,
+  type IfMatch,
+  ifMatchSql,
+  insertSql,
+  type RowValues,
+  toRowJson,
+  updateSql,
+} from '../../database/query/write-sql.ts'
 import { isStaleIfMatch } from '../../http/etag.ts'
 import { invalidFieldProblem, Problem } from '../../http/problem.ts'
 import { limitExceededProblem } from '../../http/usage-limits.ts'
@@ -29,22 +43,24 @@ type PatientVariant = { scope: RowScope; deleted?: boolean }
 const patientIsVisible = ({ scope, deleted }: PatientVariant) =>
   and(deleted ? isNotNull(patients.deletedAt) : notDeleted(patients), canSeePatient(scope))
 
+const patientEtag = etagSql(patients)
+const patientJson = { jsonColumns: patientColumns, serverColumns: { id: patients.id, etag: patientEtag } }
+
 const patientStatement = preparedStatement((db: DatabaseOrTransaction, variant: PatientVariant) =>
-  preparedJsonQuery(
-    db,
-    'patient',
-    { jsonColumns: patientColumns, serverColumns: { id: patients.id, etag: etagSql(patients) } },
-    (fields) =>
-      db
-        .select(fields)
-        .from(patients)
-        .where(and(eq(patients.id, placeholder('id')), patientIsVisible(variant))),
+  preparedJsonQuery(db, 'patient', patientJson, (fields) =>
+    db
+      .select(fields)
+      .from(patients)
+      .where(and(eq(patients.id, placeholder('id')), patientIsVisible(variant))),
   ),
 )
 
 /** @throws {Problem} 404 */
 export async function getPatient(db: DatabaseOrTransaction, context: RequestContext, id: string) {
-  const [row] = await patientStatement(db, { scope: context.scope }).execute({ currentUserId: context.userId, id })
+  const [row] = await patientStatement(db, { scope: context.scope }).execute({
+    currentUserId: context.principal.id,
+    id,
+  })
   if (!row) throw new Problem('not-found')
   return row
 }
@@ -97,14 +113,39 @@ export function listPatients(db: DatabaseOrTransaction, context: RequestContext,
   return patientList(
     db,
     { scope: context.scope, deleted: query.deleted === 'true', ...filters },
-    { currentUserId: context.userId, ...parameters },
+    { currentUserId: context.principal.id, ...parameters },
   )
 }
 
-const auditedPatients = auditedTable(patients, patientColumns, {
+const patientAuditOptions = {
   resource: 'patient',
+  auditedColumns: getAuditedColumns(patients, patientColumns),
+  resourceId: patients.id,
   patientId: patients.id,
-  changeableRows: (variant: PatientVariant) => and(patientIsVisible(variant), inScope(variant.scope)),
+}
+
+const insertPatientStatement = preparedStatement((db: DatabaseOrTransaction, { isLimited }: { isLimited: boolean }) => {
+  const dailyUse = isLimited ? [countDailyUseCte(db, { candidate: sql`(select) as candidate`, bytes: sql`0` })] : []
+  const inserted = db.$with('patients', {}).as(insertSql(patients, isLimited ? dailyUseWasCounted : undefined))
+  const auditEntry = auditEntryCte(db, { ...patientAuditOptions, change: 'created', from: sql`${patients}` })
+  return preparedJsonQuery(db, 'patient_insert', patientJson, (fields) =>
+    db
+      .with(...dailyUse, inserted, auditEntry)
+      .select(fields)
+      .from(patients),
+  )
+})
+
+const updatePatientStatement = preparedStatement((db: DatabaseOrTransaction, variant: PatientVariant) => {
+  const isChangeable = and(patientIsVisible(variant), inScope(variant.scope), ifMatchSql(patientEtag))
+  const before = db
+    .$with('before', {})
+    .as(sql`select * from ${patients} where ${and(eq(patients.id, placeholder('id')), isChangeable)} for no key update`)
+  const updated = db.$with('patients', {}).as(updateSql(patients))
+  const auditEntry = auditEntryCte(db, { ...patientAuditOptions, change: 'changed', from: sql`before, ${patients}` })
+  return preparedJsonQuery(db, 'patient_update', patientJson, (fields) =>
+    db.with(before, updated, auditEntry).select(fields).from(patients),
+  )
 })
 
 /** Why a patient was not changed: not seen (404), not the caller's to change (403), changed since it was read (412),
@@ -113,11 +154,32 @@ async function findPatientChangeProblem(
   db: DatabaseOrTransaction,
   context: RequestContext,
   id: string,
+  ifMatch: IfMatch,
 ): Promise<Problem> {
   await assertPatientAccess(db, context, id)
   const { etag } = await getPatient(db, context, id)
-  if (isStaleIfMatch(context.ifMatch, etag)) return new Problem('precondition-failed')
+  if (isStaleIfMatch(ifMatch, etag)) return new Problem('precondition-failed')
   return new Problem('conflict', { detail: 'The patient is not in a state in which this can be done.' })
+}
+
+/**
+ * Sets what `values` has and leaves the rest.
+ * @throws {Problem} 404, 403, 412, 409
+ */
+async function updatePatient(
+  db: DatabaseOrTransaction,
+  context: RequestContext,
+  { id, ifMatch, deleted = false, status = 200 }: { id: string; ifMatch: IfMatch; deleted?: boolean; status?: number },
+  values: RowValues<typeof patients>,
+) {
+  const [row] = await updatePatientStatement(db, { scope: context.scope, deleted }).execute({
+    ...auditParams(context, status),
+    id,
+    ifMatch,
+    row: toRowJson(patients, values),
+  })
+  if (!row) throw await findPatientChangeProblem(db, context, id, ifMatch)
+  return row
 }
 
 /** A link to an account is an admin's to make, and to an account of role `patient`. */
@@ -127,7 +189,7 @@ async function assertMayLink(
   userId: string | null | undefined,
 ): Promise<void> {
   if (userId === undefined) return
-  if (!roleMay(context.role, 'patients:link'))
+  if (!roleMay(context.principal.role, 'patients:link'))
     throw new Problem('forbidden', { detail: 'Only an administrator may set userId.' })
   if (userId === null) return
   const [account] = await db
@@ -148,51 +210,46 @@ export async function createPatient(
   { self, ...values }: z.output<typeof NewPatient>,
 ) {
   await assertMayLink(db, context, values.userId)
-  if (self && !roleMay(context.role, 'patients:createSelf'))
+  if (self && !roleMay(context.principal.role, 'patients:createSelf'))
     throw invalidFieldProblem('self', 'is for accounts of role patient')
-  const userId = self ? context.userId : (values.userId ?? null)
-  const row = { ...values, userId, id: newId(), createdBy: context.userId }
-  const limit = getDailyLimit(config, context.role, 'patients')
-  if (!limit) return auditedPatients.insert(db, context, row)
-  const inserted = await auditedPatients.insertWithinLimit(db, context, row, limit)
+  const userId = self ? context.principal.id : (values.userId ?? null)
+  const limit = getDailyLimit(config, context.principal.role, 'patients')
+  const [inserted] = await insertPatientStatement(db, { isLimited: limit !== undefined }).execute({
+    ...auditParams(context, 201),
+    ...limit,
+    row: toRowJson(patients, { ...values, userId, id: newId(), createdBy: context.principal.id }),
+  })
+  if (inserted) return inserted
   // That day may have ended meanwhile.
-  const findLimitProblem = async () =>
-    (await findDailyLimitProblem(db, config, context.userId, limit)) ??
+  throw (
+    (limit && (await findDailyLimitProblem(db, config, context.principal.id, limit))) ??
     limitExceededProblem(config, 'PATIENTS_PER_ACCOUNT_DAY', 1)
-  if (!inserted) throw await findLimitProblem()
-  return inserted
+  )
 }
 
 /**
  * Sets what `values` has and leaves the rest.
- * @throws {Problem} 400 and 403 over `userId`, 404, 409
+ * @throws {Problem} 400 and 403 over `userId`, 404, 412, 409
  */
 export async function changePatient(
   db: DatabaseOrTransaction,
   context: RequestContext,
   id: string,
+  ifMatch: IfMatch,
   values: z.output<typeof PatientPatch>,
 ) {
   await assertMayLink(db, context, values.userId).catch(async (problem: unknown) => {
     await assertPatientAccess(db, context, id)
     throw problem
   })
-  const row = await auditedPatients.update(db, context, { scope: context.scope }, id, values)
-  if (!row) throw await findPatientChangeProblem(db, context, id)
-  return row
+  return updatePatient(db, context, { id, ifMatch }, values)
 }
 
-/** @throws {Problem} 404, 403 */
-export async function deletePatient(db: DatabaseOrTransaction, context: RequestContext, id: string): Promise<void> {
-  const row = await auditedPatients.update(db, context, { scope: context.scope }, id, { deletedAt: new Date() }, 204)
-  if (!row) throw await findPatientChangeProblem(db, context, id)
+/** @throws {Problem} 404, 403, 412 */
+export async function deletePatient(db: DatabaseOrTransaction, context: RequestContext, id: string, ifMatch: IfMatch) {
+  await updatePatient(db, context, { id, ifMatch, status: 204 }, { deletedAt: new Date() })
 }
 
-/** @throws {Problem} 404, 409 where it is not deleted */
-export async function restorePatient(db: DatabaseOrTransaction, context: RequestContext, id: string) {
-  const row = await auditedPatients.update(db, context, { scope: context.scope, deleted: true }, id, {
-    deletedAt: null,
-  })
-  if (!row) throw await findPatientChangeProblem(db, context, id)
-  return row
-}
+/** @throws {Problem} 404, 409 where it is not deleted, 412 */
+export const restorePatient = (db: DatabaseOrTransaction, context: RequestContext, id: string, ifMatch: IfMatch) =>
+  updatePatient(db, context, { id, ifMatch, deleted: true }, { deletedAt: null })

@@ -2,7 +2,7 @@ import { type Context, Hono } from 'hono'
 import { can } from '../../access/can.ts'
 import { roleMay } from '../../access/permissions.ts'
 import type { GuardedEnv } from '../../context.ts'
-import { respondWithChanged, respondWithRecord } from '../../http/etag.ts'
+import { parseIfMatch, respondWithChanged, respondWithRecord } from '../../http/etag.ts'
 import { IdParam } from '../../http/field-types.ts'
 import { createdResponse, deletedResponse, pageResponse, recordResponse } from '../../http/operation-description.ts'
 import { fetchPage, respondWithPage } from '../../http/paging.ts'
@@ -18,7 +18,7 @@ const assertPatientInPath = (c: Context<GuardedEnv, '/:id'>) =>
 
 /** @throws {Problem} 403 where someone who is no administrator asks for deleted patients */
 const assertMaySeeDeleted = async (c: Context<GuardedEnv>) => {
-  if (c.req.query('deleted') === 'true' && !roleMay(c.get('requestContext').role, 'patients:restore'))
+  if (c.req.query('deleted') === 'true' && !roleMay(c.get('requestContext').principal.role, 'patients:restore'))
     throw new Problem('forbidden')
 }
 
@@ -91,10 +91,13 @@ export const patientRoutes = new Hono()
     async (c) => {
       const { id } = c.req.valid('param')
       // The link stays where the caller may not set it; where they may, an absent field is a cleared one.
-      const cleared = roleMay(c.get('requestContext').role, 'patients:link') ? { userId: null } : {}
+      const cleared = roleMay(c.get('requestContext').principal.role, 'patients:link') ? { userId: null } : {}
       return respondWithChanged(
         c,
-        await changePatient(c.env.db, c.get('requestContext'), id, { ...cleared, ...c.req.valid('json') }),
+        await changePatient(c.env.db, c.get('requestContext'), id, parseIfMatch(c.req), {
+          ...cleared,
+          ...c.req.valid('json'),
+        }),
       )
     },
   )
@@ -111,7 +114,13 @@ export const patientRoutes = new Hono()
     async (c) =>
       respondWithChanged(
         c,
-        await changePatient(c.env.db, c.get('requestContext'), c.req.valid('param').id, c.req.valid('json')),
+        await changePatient(
+          c.env.db,
+          c.get('requestContext'),
+          c.req.valid('param').id,
+          parseIfMatch(c.req),
+          c.req.valid('json'),
+        ),
       ),
   )
   .delete(
@@ -126,7 +135,7 @@ export const patientRoutes = new Hono()
     valid('param', IdParam),
     noQuery(assertPatientInPath),
     async (c) => {
-      await deletePatient(c.env.db, c.get('requestContext'), c.req.valid('param').id)
+      await deletePatient(c.env.db, c.get('requestContext'), c.req.valid('param').id, parseIfMatch(c.req))
       return c.body(null, 204)
     },
   )
@@ -141,5 +150,8 @@ export const patientRoutes = new Hono()
     valid('param', IdParam),
     noQuery(),
     async (c) =>
-      respondWithChanged(c, await restorePatient(c.env.db, c.get('requestContext'), c.req.valid('param').id)),
+      respondWithChanged(
+        c,
+        await restorePatient(c.env.db, c.get('requestContext'), c.req.valid('param').id, parseIfMatch(c.req)),
+      ),
   )

@@ -7,14 +7,14 @@ import {
 } from '../../access/daily-limits.ts'
 import { assertPatientAccess } from '../../access/patient-access.ts'
 import { canSeePatient, inScope, notDeleted } from '../../access/visibility.ts'
-import { auditedDelete } from '../../audit/audited-table.ts'
+import { auditedDelete } from '../../audit/audited-delete.ts'
 import { auditEntryCte, auditParams } from '../../audit/entry-cte.ts'
 import type { Config } from '../../config.ts'
 import type { DatabaseOrTransaction, RequestContext } from '../../context.ts'
 import { preparedJsonQuery } from '../../database/query/json-rows.ts'
 import { defineKeysetList, preparedPageQuery } from '../../database/query/keyset-list.ts'
 import { preparedStatement } from '../../database/query/prepared-statement.ts'
-import { columnListSql, ifMatchSql, toRowJson } from '../../database/query/write-sql.ts'
+import { columnListSql, type IfMatch, ifMatchSql, toRowJson } from '../../database/query/write-sql.ts'
 import { invalidFieldProblem, Problem } from '../../http/problem.ts'
 import type { RowScope } from '../../roles.ts'
 import { appointments } from '../appointments/schema.ts'
@@ -53,7 +53,7 @@ const reportStatement = preparedStatement((db: DatabaseOrTransaction, variant: R
 
 /** @throws {Problem} 404 */
 export async function getReport(db: DatabaseOrTransaction, context: RequestContext, id: string) {
-  const [row] = await reportStatement(db, { scope: context.scope }).execute({ currentUserId: context.userId, id })
+  const [row] = await reportStatement(db, { scope: context.scope }).execute({ currentUserId: context.principal.id, id })
   if (!row) throw new Problem('not-found')
   return row
 }
@@ -80,7 +80,7 @@ const reportList = defineKeysetList({
 
 /** The reports of a patient that the caller sees. */
 export const listReports = (db: DatabaseOrTransaction, context: RequestContext, patientId: string) =>
-  reportList(db, { scope: context.scope }, { currentUserId: context.userId, patientId })
+  reportList(db, { scope: context.scope }, { currentUserId: context.principal.id, patientId })
 
 const { patientId, appointmentId, title, kind, filename, contentType, size } = reportColumns
 const auditedReportColumns = { patientId, appointmentId, title, kind, filename, contentType, size }
@@ -130,13 +130,13 @@ export async function createReport(
   context: RequestContext,
   values: NewReportValues,
 ) {
-  const row = toRowJson(reports, { ...values, uploadedBy: context.userId })
-  const limit = getDailyLimit(config, context.role, 'uploads')
+  const row = toRowJson(reports, { ...values, uploadedBy: context.principal.id })
+  const limit = getDailyLimit(config, context.principal.role, 'uploads')
   const variant = { scope: context.scope, counted: limit !== undefined }
   const [report] = await insertReportStatement(db, variant).execute({ ...auditParams(context, 201), ...limit, row })
   if (report) return report
   await assertPatientAccess(db, context, values.patientId)
-  const refusal = limit && (await findDailyLimitProblem(db, config, context.userId, limit, values.size))
+  const refusal = limit && (await findDailyLimitProblem(db, config, context.principal.id, limit, values.size))
   throw refusal ?? invalidFieldProblem('appointmentId', 'is not an appointment of this patient', 'unknown')
 }
 
@@ -146,21 +146,30 @@ export async function findUploadLimitProblem(
   config: Config,
   context: RequestContext,
 ): Promise<Problem | undefined> {
-  const limit = getDailyLimit(config, context.role, 'uploads')
-  return limit && findDailyLimitProblem(db, config, context.userId, limit, 1)
+  const limit = getDailyLimit(config, context.principal.role, 'uploads')
+  return limit && findDailyLimitProblem(db, config, context.principal.id, limit, 1)
 }
 
-const deleteReportRow = auditedDelete(reports, {
-  resource: 'report',
-  auditedColumns: auditedReportColumns,
-  from: sql`${reports} join ${patients} on ${patientOfReport}`,
-  deletableRows: ({ scope }: ReportVariant) =>
-    and(eq(reports.id, placeholder('id')), reportIsVisible({ scope }), inScope(scope), ifMatchSql(reportEtag)),
+const deleteReportStatement = preparedStatement((db: DatabaseOrTransaction, { scope }: ReportVariant) => {
+  const isDeletable = and(reportIsVisible({ scope }), inScope(scope), ifMatchSql(reportEtag))
+  return auditedDelete(db, reports, {
+    resource: 'report',
+    auditedColumns: auditedReportColumns,
+    before: sql`select ${reports}.* from ${reports} join ${patients} on ${patientOfReport}
+      where ${and(eq(reports.id, placeholder('id')), isDeletable)} for update of ${reports}`,
+  })
 })
 
 /** Deletes what is known of the file, and with that all that leads to it. @throws {Problem} 404, 403, 412 */
-export async function deleteReport(db: DatabaseOrTransaction, context: RequestContext, id: string): Promise<void> {
-  if (await deleteReportRow(db, context, { scope: context.scope }, id)) return
+export async function deleteReport(
+  db: DatabaseOrTransaction,
+  context: RequestContext,
+  id: string,
+  ifMatch: IfMatch,
+): Promise<void> {
+  const parameters = { ...auditParams(context, 204), id, ifMatch }
+  const deleted = await deleteReportStatement(db, { scope: context.scope }).execute(parameters)
+  if (deleted.length > 0) return
   const report = await getReport(db, context, id)
   throw new Problem(report.inScope ? 'precondition-failed' : 'forbidden')
 }

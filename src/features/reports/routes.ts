@@ -3,7 +3,7 @@ import { type Context, Hono } from 'hono'
 import { can } from '../../access/can.ts'
 import { assertPatientAccess } from '../../access/patient-access.ts'
 import type { GuardedEnv } from '../../context.ts'
-import { matchesIfNoneMatch, respondWithRecord } from '../../http/etag.ts'
+import { matchesIfNoneMatch, parseIfMatch, respondWithRecord } from '../../http/etag.ts'
 import { IdParam } from '../../http/field-types.ts'
 import { newestFirstQuery } from '../../http/list-query.ts'
 import {
@@ -103,7 +103,7 @@ export const reportRoutes = new Hono()
     noQuery(assertReportInPath),
     async (c) => {
       const { id } = c.req.valid('param')
-      await deleteReport(c.env.db, c.get('requestContext'), id)
+      await deleteReport(c.env.db, c.get('requestContext'), id, parseIfMatch(c.req))
       await removeFile(c, id)
       return c.body(null, 204)
     },

@@ -39,6 +39,8 @@ const requestTimeoutMs = 15 * 60_000
 const socketTimeoutMs = 60_000
 /** How often Node looks for requests that take too long to arrive, in ms. */
 const arrivalCheckMs = 5000
+/** How long an entry of the audit log may wait to be written with others, in ms. */
+const auditFlushDelayMs = 1000
 /** Connections of a process at once: each keeps some memory, also where nothing is asked over it. */
 const maxConnections = 10_000
 
@@ -90,13 +92,7 @@ async function startServer(config: Config, worker?: Worker) {
       () => {},
     )
 
-  let flushTimer: NodeJS.Timeout | undefined
-  const auditWriter = createAuditWriter(db, logger, () => {
-    flushTimer ??= setTimeout(() => {
-      flushTimer = undefined
-      void auditWriter.flush()
-    }, 1000)
-  })
+  const auditWriter = createAuditWriter(db, logger, auditFlushDelayMs)
   const spoolFolder = config.AUDIT_SPOOL_DIR ?? config.DATA_DIR
   const stopping = new AbortController()
   void replaySpool(spoolFolder, auditWriter, logger, stopping.signal)
@@ -162,7 +158,6 @@ async function startServer(config: Config, worker?: Worker) {
   /** Takes no more connections, finishes what is under way, writes the trail, and closes what it opened. */
   finish = async () => {
     await drainer.drain(drainTimeoutMs)
-    clearTimeout(flushTimer)
     stopping.abort()
     stopWatching()
     await Promise.all([flushAtShutdown(auditWriter, logger, (rows) => saveToSpool(spoolFolder, rows)), tracing?.stop()])

@@ -140,7 +140,7 @@ export default {
       statementTimeoutMs,
       setServerTimeouts: false,
     })
-    const auditWriter = createAuditWriter(db, isolate.logger, () => {})
+    const auditWriter = createAuditWriter(db, isolate.logger)
     const dependencies: Dependencies = {
       ...isolate,
       db,
