@@ -12,8 +12,8 @@ const layers = [
     paths: [
       '^src/features/[^/]+/[^/]*routes\\.ts$',
       '^src/features/reports/upload\\.ts$',
-      '^src/audit/routes\\.ts$',
-      '^src/observability/routes\\.ts$',
+      '^src/(audit|observability)/routes\\.ts$',
+      '^src/(features/[^/]+|audit|observability)/openapi\\.ts$',
       '^src/openapi/',
     ],
   },

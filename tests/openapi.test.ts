@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { app } from '../src/app.ts'
-import { schemaExamples } from '../src/openapi/examples.ts'
+import { app, openApiTags } from '../src/app.ts'
 import { world } from './support/api.ts'
 import { at, document, keysOf } from './support/documented.ts'
 
@@ -44,7 +43,8 @@ describe('the OpenAPI document', () => {
 
   it('has an example of each schema, and of nothing that is none', () => {
     const schemas = keysOf(document.components.schemas).filter((name) => name !== 'Problem')
-    expect(Object.keys(schemaExamples).toSorted()).toEqual(schemas.toSorted())
+    const examples = openApiTags.flatMap((tag) => Object.keys(tag.examples))
+    expect(examples.toSorted()).toEqual(schemas.toSorted())
   })
 
   it('says what signing in, scope, versions and faults come to', () => {

@@ -5,6 +5,7 @@ import { problemTypes } from '../http/problem.ts'
 import { describeUsageLimit, usageLimitNames } from '../http/usage-limits.ts'
 import { buildOperation, type DescribedRoute } from './operation.ts'
 import { SchemaComponents } from './schema-components.ts'
+import type { TagDescription } from './tag-description.ts'
 
 /** A route of Hono's: each of its handlers is one. */
 export type HonoRoute = { method: string; path: string; handler: object }
@@ -98,19 +99,6 @@ const problemSchema = {
   additionalProperties: false,
 }
 
-const tagDescriptions = {
-  auth: 'Accounts of one’s own: tokens, sessions, passwords.',
-  users: 'Accounts, for administrators.',
-  patients: 'Patients. A caller sees those they added, those they are, those they treat; an administrator all.',
-  doctors: 'Doctors.',
-  mappings: 'Who treats whom. A mapping is what lets a doctor see a patient.',
-  appointments: 'Appointments, and the times that can be booked. No doctor and no patient is ever in two at once.',
-  reports: 'Files about a patient.',
-  calendar: 'URLs under which phones and Outlook subscribe to appointments.',
-  audit: 'Who saw or changed what.',
-  operation: 'What operators and monitors ask.',
-}
-
 const apiDescription = `**To begin**, \`POST /api/auth/register\`: outside production the first account becomes the administrator. Send its \`access\` token as
 \`Authorization: Bearer …\` with everything else. On the page at \`/docs\`, whoever signs in is signed in: it keeps the token.
 
@@ -129,14 +117,17 @@ Requests to \`/api/auth\`, where failures are counted instead, and those of moni
 HEAD is answered wherever GET is, OPTIONS everywhere; another method is a 405 with \`Allow\`. What a caller may not see
 answers 404, exactly like what does not exist.`
 
-/** The API as an OpenAPI 3.1 document, made of what enforces it: the guards and validators of its routes. */
-export function buildOpenApiDocument(routes: readonly HonoRoute[]) {
-  const schemas = new SchemaComponents()
+/**
+ * The API as an OpenAPI 3.1 document, made of what enforces it: the guards and validators of its routes. `tags` are what the
+ * features say beside that, in the document's order.
+ */
+export function buildOpenApiDocument(routes: readonly HonoRoute[], tags: readonly TagDescription[]) {
+  const schemas = new SchemaComponents(Object.assign({}, ...tags.map(({ examples }) => examples)))
   const responses = {}
   const paths: Record<string, Record<string, object>> = {}
   for (const route of collectRoutes(routes)) {
     const path = route.path.replace(/:(\w+)/g, '{$1}')
-    paths[path] = { ...paths[path], [route.method]: buildOperation(route, schemas, responses) }
+    paths[path] = { ...paths[path], [route.method]: buildOperation(route, tags, schemas, responses) }
   }
   return {
     openapi: '3.1.1',
@@ -147,7 +138,7 @@ export function buildOpenApiDocument(routes: readonly HonoRoute[]) {
       description: apiDescription,
     },
     servers: [{ url: '/' }],
-    tags: Object.entries(tagDescriptions).map(([name, told]) => ({ name, description: told })),
+    tags: tags.map(({ name, description }) => ({ name, description })),
     paths,
     components: {
       schemas: { ...schemas.components, Problem: problemSchema },

@@ -1,3 +1,4 @@
+import type { ZodType } from 'zod'
 import { getPermission, type PermissionName } from '../access/permissions.ts'
 import { isPathCounted } from '../access/request-counting.ts'
 import {
@@ -10,8 +11,8 @@ import { type ProblemType, problemTypes } from '../http/problem.ts'
 import { describeUsageLimit } from '../http/usage-limits.ts'
 import { getBodyTypes } from '../http/validation.ts'
 import { type Role, type RowScope, roles } from '../roles.ts'
-import { schemaExamples } from './examples.ts'
 import type { JsonSchema, SchemaComponents } from './schema-components.ts'
+import { getTagName, type TagDescription } from './tag-description.ts'
 
 /** One route, as its guard and its validators tell of it. */
 export type DescribedRoute = {
@@ -23,11 +24,15 @@ export type DescribedRoute = {
 }
 
 const componentRef = (kind: string, componentName: string) => ({ $ref: `#/components/${kind}/${componentName}` })
-const getSchemaName = (schema: JsonSchema) => /#\/components\/schemas\/(\w+)$/.exec(String(schema.$ref))?.[1]
 
-/** JSON of a schema, with the example that there is of it. */
-function describeJsonContent(schema: JsonSchema, example: unknown = schemaExamples[getSchemaName(schema) ?? '']) {
-  return { 'application/json': { schema, ...(example !== undefined && { example }) } }
+/** JSON of a schema, with an example where there is one. */
+const describeJsonContent = (schema: JsonSchema, example: unknown) => ({
+  'application/json': { schema, ...(example !== undefined && { example }) },
+})
+/** The body of an answer, with the example that there is of its schema. */
+function describeJsonAnswer({ schema }: { schema: ZodType }, schemas: SchemaComponents) {
+  const answered = schemas.toJsonSchema(schema, 'output')
+  return describeJsonContent(answered, schemas.getExample(answered))
 }
 
 const requestIdHeader = { 'X-Request-Id': componentRef('headers', 'X-Request-Id') }
@@ -42,7 +47,7 @@ type ResponseObjects = Record<string, { description: string; headers?: object; c
 function describeSuccesses(answer: ResponseDescription, method: string, schemas: SchemaComponents): ResponseObjects {
   switch (answer.kind) {
     case 'record': {
-      const content = describeJsonContent(schemas.toJsonSchema(answer.schema, 'output'))
+      const content = describeJsonAnswer(answer, schemas)
       const found = { 200: { description: 'The record.', headers: buildHeaderRefs('ETag'), content } }
       const known = {
         304: { description: 'The record is still as the client has it.', headers: buildHeaderRefs('ETag') },
@@ -51,7 +56,7 @@ function describeSuccesses(answer: ResponseDescription, method: string, schemas:
     }
     case 'created': {
       const headers = buildHeaderRefs('ETag', 'Location', ...(answer.isIdempotent ? ['Idempotent-Replayed'] : []))
-      const content = describeJsonContent(schemas.toJsonSchema(answer.schema, 'output'))
+      const content = describeJsonAnswer(answer, schemas)
       return { 201: { description: 'The new record.', headers, content } }
     }
     case 'page': {
@@ -66,7 +71,7 @@ function describeSuccesses(answer: ResponseDescription, method: string, schemas:
         required: ['results', 'next'],
         additionalProperties: false,
       }
-      const example = { results: [schemaExamples[getSchemaName(items) ?? '']], next: null }
+      const example = { results: [schemas.getExample(items)], next: null }
       return {
         200: {
           description: 'A page of records.',
@@ -76,7 +81,7 @@ function describeSuccesses(answer: ResponseDescription, method: string, schemas:
       }
     }
     case 'json': {
-      const content = describeJsonContent(schemas.toJsonSchema(answer.schema, 'output'))
+      const content = describeJsonAnswer(answer, schemas)
       return { [answer.status]: { description: 'Done.', headers: requestIdHeader, content } }
     }
     case 'noContent':
@@ -246,7 +251,8 @@ function buildRequestBody(
 ): object | undefined {
   const body = validators.find(({ target }) => target === 'json')
   if (body?.schema) {
-    const [content] = Object.values(describeJsonContent(schemas.toJsonSchema(body.schema, 'input')))
+    const schema = schemas.toJsonSchema(body.schema, 'input')
+    const [content] = Object.values(describeJsonContent(schema, schemas.getExample(schema)))
     const types = getBodyTypes(method.toUpperCase()).map((type) => [type, content])
     return { required: !body.isOptional, content: Object.fromEntries(types) }
   }
@@ -255,29 +261,14 @@ function buildRequestBody(
   return { required: true, content: { 'multipart/form-data': { schema } } }
 }
 
-/** What each group of operations is called, where it is not the first word of the permission. */
-const tagByPermissionGroup: Record<string, string> = {
-  account: 'auth',
-  sessions: 'auth',
-  slots: 'appointments',
-  doctorFeeds: 'calendar',
-  patientFeeds: 'calendar',
-}
-
-function getTag({ permission, path, operation }: DescribedRoute): string {
-  if (operation.responds.kind === 'binary' && path.endsWith('.ics')) return 'calendar'
-  const [word = ''] =
-    permission === 'anyone' ? [path.startsWith('/api/auth/') ? 'auth' : 'operation'] : permission.split(':')
-  return tagByPermissionGroup[word] ?? word
-}
-
 /** One operation of the document. What its refusals have in common with others' goes into `sharedResponses`. */
 export function buildOperation(
   route: DescribedRoute,
+  tags: readonly TagDescription[],
   schemas: SchemaComponents,
   sharedResponses: Record<string, unknown>,
 ) {
-  const { method, permission, operation } = route
+  const { method, path, permission, operation } = route
   const answered = describeSuccesses(operation.responds, method, schemas)
   const body = buildRequestBody(route, schemas)
   return {
@@ -286,7 +277,7 @@ export function buildOperation(
     description: [operation.description, describeOperationLimits(operation), describePermission(permission)]
       .filter(Boolean)
       .join('\n\n'),
-    tags: [getTag(route)],
+    tags: [getTagName(tags, permission, path)],
     security: permission === 'anyone' ? [] : [{ bearer: [] }],
     parameters: buildParameters(route, schemas),
     ...(body && { requestBody: body }),

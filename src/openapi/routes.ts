@@ -7,6 +7,7 @@ import { binaryResponse, jsonResponse } from '../http/operation-description.ts'
 import { noQuery } from '../http/validation.ts'
 import { docsAssetTypes, docsContentSecurityPolicy, docsHtml, docsStartScript } from './docs-page.ts'
 import { buildOpenApiDocument, type HonoRoute } from './document.ts'
+import type { TagDescription } from './tag-description.ts'
 
 const OpenApiDocumentResponse = z.looseObject({ openapi: z.string(), paths: z.looseObject({}) })
 const cssResponse = binaryResponse(['text/css'], { hasEtag: true })
@@ -29,8 +30,8 @@ async function respondWithAsset(c: Context<AppEnv>, name: DocsAssetName) {
   return c.body(body, 200, { ...headers, 'Content-Type': docsAssetTypes[name] })
 }
 
-/** The document that tells of `routes`, made when it is first asked for, and the page on which to try them. */
-export function createDocsRoutes(routes: readonly HonoRoute[]) {
+/** The document that tells of `routes` and `tags`, made when it is first asked for, and the page on which to try them. */
+export function createDocsRoutes(routes: readonly HonoRoute[], tags: readonly TagDescription[]) {
   // As bytes: a text would be encoded anew for each connection that reads slowly.
   let documentText: Uint8Array<ArrayBuffer> | undefined
   return new Hono<AppEnv>()
@@ -43,7 +44,7 @@ export function createDocsRoutes(routes: readonly HonoRoute[]) {
       }),
       noQuery(),
       (c) => {
-        documentText ??= new TextEncoder().encode(JSON.stringify(buildOpenApiDocument(routes)))
+        documentText ??= new TextEncoder().encode(JSON.stringify(buildOpenApiDocument(routes, tags)))
         return c.body(documentText, 200, { 'Content-Type': 'application/json', 'Cache-Control': 'no-cache' })
       },
     )

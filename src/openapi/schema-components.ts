@@ -6,6 +6,18 @@ export type JsonSchema = { [keyword: string]: unknown }
 /** Turns zod's schemas into JSON Schema (draft 2020-12), those with a name into components. */
 export class SchemaComponents {
   readonly components: Record<string, JsonSchema> = {}
+  readonly #examples: Record<string, unknown>
+
+  /** `examples` by the names of their schemas. */
+  constructor(examples: Record<string, unknown>) {
+    this.#examples = examples
+  }
+
+  /** The example that there is of a schema with a name. */
+  getExample(schema: JsonSchema): unknown {
+    const [, name = ''] = /#\/components\/schemas\/(\w+)$/.exec(String(schema.$ref)) ?? []
+    return this.#examples[name]
+  }
 
   /** What may be sent (`input`) or is answered (`output`): a reference where the schema has a name. */
   toJsonSchema(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {

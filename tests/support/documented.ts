@@ -1,10 +1,10 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
-import { app } from '../../src/app.ts'
+import { app, openApiTags } from '../../src/app.ts'
 import { buildOpenApiDocument } from '../../src/openapi/document.ts'
 
 /** What the API says of itself. */
-export const document = buildOpenApiDocument(app.routes)
+export const document = buildOpenApiDocument(app.routes, openApiTags)
 
 const ajv = new Ajv2020({ strict: false, allErrors: true })
 formats.default(ajv)
