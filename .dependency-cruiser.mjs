@@ -5,7 +5,7 @@
 
 /** From the top to the bottom. A file is of the first layer that has a pattern which it matches. */
 const layers = [
-  { name: 'entries', paths: ['^src/cli/', '^src/runtime/'] },
+  { name: 'entries', paths: ['^src/cli/', '^src/runtime/', '^src/features/[^/]+/demo\\.ts$'] },
   { name: 'app', paths: ['^src/app\\.ts$'] },
   {
     name: 'routes',

@@ -1,9 +1,10 @@
 import { parseArgs } from 'node:util'
 import * as z from 'zod'
+import type { DemoAccount } from '../features/auth/demo.ts'
 import { loadCommandConfig, openFileStore } from '../runtime/node/startup.ts'
 import { printLine, runCommand, withDatabase } from './command.ts'
 import { CommandError } from './command-error.ts'
-import type { DemoAccount, DemoSummary } from './demo/run.ts'
+import type { DemoSummary } from './demo/run.ts'
 
 const usage = 'npm run db:seed -- [--patients 200] [--doctors 20] [--seed 1] [--yes]'
 
@@ -39,13 +40,13 @@ const loadDemo = () =>
 
 const formatAccount = ({ email, role }: DemoAccount) => `  ${role.padEnd(8)} ${email}`
 
-function formatSummary(name: string, made: DemoSummary, password: string): string {
+function formatSummary(name: string, made: DemoSummary): string {
   const { doctors, patients, mappings, appointments, reports } = made
   const added = `Added ${doctors} doctors, ${patients} patients, ${mappings} mappings, ${appointments} appointments and ${reports} reports to ${name}.`
   const none = doctors + patients + mappings + appointments + reports === 0
   return [
     none ? `Nothing to add: these people are in ${name} already. Another --seed makes others.` : added,
-    `Sign in with the password "${password}" as`,
+    `Sign in with the password "${made.password}" as`,
     ...made.accounts.map(formatAccount),
     'Then try GET /api/patients?q=ann, /api/doctors?specialization=cardiology, /api/patients/{id}/doctors.',
     'A doctor sees the patients mapped to them, a patient themselves, an administrator everyone.',
@@ -59,12 +60,12 @@ await runCommand(async () => {
     throw new CommandError(
       'This fills a production database with demo people and accounts of a known password. If that is meant, add --yes.',
     )
-  const { addDemoData, demoPassword } = await loadDemo()
+  const { addDemoData } = await loadDemo()
   return withDatabase(config, async ({ db, description }) => {
     // In production the files may be where a command does not reach, such as R2.
     const files = config.NODE_ENV === 'production' ? undefined : await openFileStore(config)
     const made = await addDemoData(db, wanted, files)
-    printLine(formatSummary(description, made, demoPassword))
+    printLine(formatSummary(description, made))
     return 0
   })
 })

@@ -1,7 +1,9 @@
 import { sql } from 'drizzle-orm'
+import { type DemoRow, insertAudited } from '../../cli/demo/insert-audited.ts'
 import type { DatabaseOrTransaction, FileStore } from '../../context.ts'
 import { newId } from '../../database/id.ts'
-import { type InspectedFile, inspectFile } from '../../features/reports/file-inspection.ts'
+import { type InspectedFile, inspectFile } from './file-inspection.ts'
+import { reports } from './schema.ts'
 
 type TreatedPatient = { patientId: string; patient: string; doctor: string; specialization: string }
 
@@ -17,15 +19,15 @@ const findTreatedPatients = (db: Pick<DatabaseOrTransaction, 'execute'>, doctorI
 const writeDischargeLetter = ({ patient, doctor, specialization }: TreatedPatient) =>
   `Discharge letter\n\nPatient: ${patient}\nTreated by: ${doctor}, ${specialization}\n\nThe patient was discharged in good health.\n`
 
-/** Reports with their files, which are kept before their rows are made. */
-export async function createDemoReports(
-  db: Pick<DatabaseOrTransaction, 'execute'>,
+/** Adds reports with their files, which are kept in `files` before their rows are made. Tells how many there are. */
+export async function insertDemoReports(
+  db: DatabaseOrTransaction,
   files: FileStore,
   by: string,
   doctorIds: string[],
   maxCount = 20,
 ) {
-  const rows: ({ id: string; patientId: string } & Record<string, unknown>)[] = []
+  const rows: DemoRow[] = []
   for (const treated of await findTreatedPatients(db, doctorIds, maxCount)) {
     const id = newId()
     let content: InspectedFile | undefined
@@ -52,5 +54,5 @@ export async function createDemoReports(
       createdAt: new Date(),
     })
   }
-  return rows
+  return insertAudited(db, reports, rows, { resource: 'report', by, patientId: ({ patientId }) => patientId })
 }

@@ -1,61 +1,58 @@
-import { base, en, Faker } from '@faker-js/faker'
-import { v7 as uuid } from 'uuid'
+import type { Faker } from '@faker-js/faker'
 import type { z } from 'zod'
-import { DoctorReplacement } from '../../features/doctors/schema.ts'
-import { PatientReplacement } from '../../features/patients/schema.ts'
-import { everyDaySchedule, medicalConditions, specializations, substances, weeklySchedules } from './words.ts'
+import {
+  createFaker,
+  createIdAt,
+  type DemoRecord,
+  demoToday,
+  fakeEmail,
+  fakePhone,
+  msPerDay,
+  msPerYear,
+} from '../../cli/demo/fake-values.ts'
+import { insertAudited, withFirstVersion } from '../../cli/demo/insert-audited.ts'
+import type { DatabaseOrTransaction } from '../../context.ts'
+import { PatientReplacement, patients } from './schema.ts'
 
-/** Before this day everything of the demo happened, so that the same seed makes the same people on any day. */
-const demoToday = new Date('2026-01-01T00:00:00Z')
-const msPerDay = 86_400_000
-const msPerYear = 365.25 * msPerDay
+/** Substances that made-up patients do not bear. */
+const substances = [
+  'Penicillin',
+  'Amoxicillin',
+  'Sulfonamides',
+  'Aspirin',
+  'Ibuprofen',
+  'Latex',
+  'Peanuts',
+  'Shellfish',
+  'Eggs',
+  'Bee venom',
+  'Birch pollen',
+  'Iodine contrast',
+  'House dust mites',
+]
 
-/** A record that is to be stored, as the API's own rules leave it. */
-export type DemoRecord<T> = T & { id: string; createdAt: Date }
-/** A made-up doctor. */
-export type DemoDoctor = DemoRecord<z.output<typeof DoctorReplacement>>
-/** With the doctors who treat them, as places in the list of doctors: each from 0 up to 1. */
+/** What people have, and the age from which they may. */
+const medicalConditions = [
+  { name: 'Asthma, salbutamol as needed', from: 3 },
+  { name: 'Atopic dermatitis', from: 0 },
+  { name: 'Seasonal allergic rhinitis', from: 5 },
+  { name: 'Appendectomy', from: 8 },
+  { name: 'Fracture of the left forearm, healed', from: 4 },
+  { name: 'Migraine with aura', from: 14 },
+  { name: 'Iron deficiency anaemia', from: 12 },
+  { name: 'Hypothyroidism, levothyroxine 75 µg', from: 20 },
+  { name: 'Type 2 diabetes, metformin 500 mg twice a day', from: 35 },
+  { name: 'Hypertension, ramipril 5 mg', from: 35 },
+  { name: 'Hypercholesterolaemia, atorvastatin 20 mg', from: 38 },
+  { name: 'Osteoarthritis of the right knee', from: 48 },
+  { name: 'Coronary heart disease, stent', from: 52 },
+  { name: 'Chronic kidney disease, stage 2', from: 55 },
+  { name: 'Cataract surgery on both eyes', from: 62 },
+  { name: 'Hip replacement', from: 64 },
+]
+
+/** A made-up patient, with the doctors who treat them, as places in the list of doctors: each from 0 up to 1. */
 export type DemoPatient = DemoRecord<z.output<typeof PatientReplacement>> & { treatedBy: number[] }
-
-function createFaker(seed: number, kind: number): Faker {
-  const faker = new Faker({ locale: [en, base] })
-  faker.seed([seed, kind])
-  return faker
-}
-
-const createIdAt = (faker: Faker, createdAt: Date) =>
-  uuid({ msecs: createdAt.getTime(), random: Uint8Array.from({ length: 16 }, () => faker.number.int(255)) })
-
-/** A number that nobody has: 555-01xx is kept for stories. */
-const fakePhone = (faker: Faker) =>
-  `+1 ${faker.helpers.arrayElement([212, 312, 415, 503, 617, 702])} 555 01${faker.string.numeric(2)}`
-
-const fakeEmail = (faker: Faker, first: string, last: string) =>
-  `${first}.${last}.${faker.string.alphanumeric({ length: 5, casing: 'lower' })}@example.org`.replace(/[^\w.@-]/g, '')
-
-/** Doctors without end, always the same ones of a seed. */
-export function* generateDoctors(seed: number): Generator<DemoDoctor> {
-  const faker = createFaker(seed, 1)
-  for (let count = 0; ; count += 1) {
-    const [first, last] = [faker.person.firstName(), faker.person.lastName()]
-    const createdAt = faker.date.recent({ days: 1500, refDate: new Date(demoToday.getTime() - 720 * msPerDay) })
-    yield {
-      ...DoctorReplacement.parse({
-        name: `Dr. ${first} ${last}`,
-        specialization: faker.helpers.arrayElement(specializations),
-        email: fakeEmail(faker, first, last),
-        phone: fakePhone(faker),
-        licenseNumber: `NY-${faker.string.numeric(8)}`,
-        experienceYears: faker.number.int({ min: 1, max: 38 }),
-        timeZone: 'America/New_York',
-        // Somebody is there on every day of the week.
-        workingHours: count % 4 === 0 ? everyDaySchedule : faker.helpers.arrayElement(weeklySchedules),
-      }),
-      id: createIdAt(faker, createdAt),
-      createdAt,
-    }
-  }
-}
 
 const pickYearSince = (faker: Faker, age: number, from: number) =>
   demoToday.getUTCFullYear() - faker.number.int({ min: 0, max: Math.max(0, Math.floor(age) - from) })
@@ -122,4 +119,10 @@ export function* generatePatients(seed: number): Generator<DemoPatient> {
       treatedBy: Array.from({ length: faker.number.int({ min: 1, max: 3 }) }, () => faker.number.float()),
     }
   }
+}
+
+/** Stores patients that are not there yet, added by the account `by`. Tells how many were new. */
+export function insertDemoPatients(db: DatabaseOrTransaction, by: string, demo: DemoPatient[]) {
+  const rows = demo.map(({ treatedBy, ...patient }) => ({ ...withFirstVersion(patient), createdBy: by }))
+  return insertAudited(db, patients, rows, { resource: 'patient', by, patientId: ({ id }) => id })
 }

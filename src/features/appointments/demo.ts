@@ -1,7 +1,21 @@
 import { sql } from 'drizzle-orm'
+import { insertAudited } from '../../cli/demo/insert-audited.ts'
 import type { DatabaseOrTransaction } from '../../context.ts'
 import { newId } from '../../database/id.ts'
-import { visitReasons } from './words.ts'
+import { appointments } from './schema.ts'
+
+/** What people come for. */
+const visitReasons = [
+  'Check-up',
+  'Follow-up',
+  'Cough',
+  'Headache',
+  'Back pain',
+  'Test results',
+  'Vaccination',
+  'Rash',
+  'Prescription',
+]
 
 type DemoSlot = {
   patientId: string
@@ -41,21 +55,17 @@ const findDemoSlots = (db: Pick<DatabaseOrTransaction, 'execute'>, doctorIds: st
     from wanted join placed using (doctor_id, place)`)
 
 /**
- * Appointments of the last four weeks, today and the next four, as a clinic has them. Two of one patient at once are left
- * to the database to refuse.
+ * Books appointments of the last four weeks, today and the next four, as a clinic has them. Two of one patient at once are left
+ * to the database to refuse. Tells how many there are.
  */
-export async function createDemoAppointments(
-  db: Pick<DatabaseOrTransaction, 'execute'>,
-  by: string,
-  doctorIds: string[],
-) {
+export async function insertDemoAppointments(db: DatabaseOrTransaction, by: string, doctorIds: string[]) {
   const now = new Date()
   const statusOf = ({ isOver, place }: DemoSlot) => {
     if (!isOver) return 'scheduled'
     return place % 10 === 0 ? 'no_show' : place % 7 === 0 ? 'cancelled' : 'completed'
   }
   const times = await findDemoSlots(db, doctorIds)
-  return times.map((time) => {
+  const rows = times.map((time) => {
     const { isOver: _, place, ...between } = time
     const status = statusOf(time)
     return {
@@ -70,4 +80,5 @@ export async function createDemoAppointments(
       version: 1,
     }
   })
+  return insertAudited(db, appointments, rows, { resource: 'appointment', by, patientId: ({ patientId }) => patientId })
 }
