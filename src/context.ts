@@ -40,7 +40,7 @@ export type AppEnv = {
     finishedResponse?: Response
     requestContext?: RequestContext
     /** Who asks for what, for the entry that the request leaves in the audit log. */
-    auditedRequest?: { actor: AuditActor; action: string; isAudited: boolean }
+    auditedRequest?: { principal: Principal; client: ClientInfo; action: string; isAudited: boolean }
     auditSubject?: AuditSubject
     /** Where the page begins that a cursor asks for, once that is known to be one of this list. */
     cursorPosition?: CursorPosition

@@ -5,7 +5,7 @@ import { preparedStatement } from '../database/query/prepared-statement.ts'
 import { sessions, users } from '../features/auth/schema.ts'
 import { toClientNetwork } from '../http/client-network.ts'
 import { Problem } from '../http/problem.ts'
-import { countRequest } from './request-counting.ts'
+import { countRequest } from './rate-limits.ts'
 import { verifyToken } from './tokens.ts'
 
 const principalStatement = preparedStatement((db: DatabaseOrTransaction) =>

@@ -1,12 +1,12 @@
 import type { MiddlewareHandler } from 'hono'
-import type { AppEnv, AuditActor, BaseContext, ClientInfo, GuardedEnv, Principal } from '../context.ts'
+import type { AppEnv, BaseContext, ClientInfo, GuardedEnv } from '../context.ts'
 import { assertAcceptsJson } from '../http/accept.ts'
 import { toClientNetwork } from '../http/client-network.ts'
 import { type OperationDescription, operationMetadata, respondsWithJson } from '../http/operation-description.ts'
 import { Problem } from '../http/problem.ts'
 import { authenticateRequest } from './authenticate.ts'
 import { getPermission, type PermissionName } from './permissions.ts'
-import { countRequest } from './request-counting.ts'
+import { countRequest } from './rate-limits.ts'
 
 /** What a route's guard lets through: a permission by name, or anyone; and what it says of the route. `app.ts` refuses a route without one. */
 export const guardMetadata = Symbol('guard')
@@ -19,13 +19,6 @@ export const getClientInfo = (c: BaseContext): ClientInfo => ({
   // Workers read UTF-8 in it, and half a character at its end would keep the row out of the trail.
   userAgent: c.req.header('User-Agent')?.slice(0, 500).toWellFormed() ?? null,
   requestId: c.get('requestId'),
-})
-
-/** Who is signed in, as the audit log names them. */
-export const toAuditActor = ({ id, role }: Principal, client: ClientInfo): AuditActor => ({
-  ...client,
-  userId: id,
-  role,
 })
 
 /** Marks a route that needs no sign-in, and says what it does. @throws {Problem} 406, 429 */
@@ -52,11 +45,12 @@ export function can(name: PermissionName, operation: OperationDescription): Midd
   const action = permission.audit ?? name
   const handler: MiddlewareHandler<GuardedEnv> = async (c, next) => {
     if (requiresJson) assertAcceptsJson(c.req)
-    const principal = await authenticateRequest(c, permission.asksSession)
     const client = getClientInfo(c)
+    const principal = await authenticateRequest(c, permission.asksSession)
     const scope = permission[principal.role]
     c.set('auditedRequest', {
-      actor: toAuditActor(principal, client),
+      principal,
+      client,
       action,
       isAudited: permission.audit !== undefined,
     })

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Config } from '../config.ts'
-import type { RateLimiter, RateLimiters } from '../context.ts'
+import type { BaseContext, RateLimiter, RateLimiters, RateLimitName } from '../context.ts'
+import { limitExceededProblem } from '../http/usage-limits.ts'
 
 /** Cloudflare's binding, which counts over all isolates of a location; its limit stands in wrangler.toml. */
 export type RateLimitBinding = { limit(options: { key: string }): Promise<{ success: boolean }> }
@@ -45,3 +46,24 @@ export const createRateLimiters = (
   REQUESTS_PER_ACCOUNT_MIN: createRateLimiter(config.REQUESTS_PER_ACCOUNT_MIN, bindings.account),
   REQUESTS_PER_ADDRESS_MIN: createRateLimiter(config.REQUESTS_PER_ADDRESS_MIN, bindings.clientAddress),
 })
+
+/** Those of signing in have throttles of their own; the others are asked by monitors, which must always get an answer. */
+const uncountedPaths = /^\/(?:api\/auth|healthz|readyz|metrics)(?:\/|$)/
+
+/** Whether requests to a path, or to the paths of a route, are counted. */
+export const isPathCounted = (path: string): boolean => !uncountedPaths.test(path)
+
+/**
+ * Counts a request of `key`, an account or a network of addresses.
+ * @returns a promise only on Workers, so that on Node no request waits for one
+ * @throws {Problem} 429 where it is one too many
+ */
+export function countRequest(c: BaseContext, name: RateLimitName, key: string): Promise<void> | undefined {
+  if (!isPathCounted(c.req.path)) return undefined
+  const seconds = c.env.rateLimiters[name](key)
+  if (seconds === 0) return undefined
+  if (typeof seconds === 'number') throw limitExceededProblem(c.env.config, name, seconds)
+  return seconds.then((later) => {
+    if (later > 0) throw limitExceededProblem(c.env.config, name, later)
+  })
+}

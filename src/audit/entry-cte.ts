@@ -1,6 +1,13 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import type { AuditEntry, ClientInfo, DatabaseOrTransaction, RequestContext } from '../context.ts'
+import type {
+  AuditActor,
+  AuditEntry,
+  ClientInfo,
+  DatabaseOrTransaction,
+  Principal,
+  RequestContext,
+} from '../context.ts'
 import { newId } from '../database/id.ts'
 import { type AuditChanges, auditLog } from './schema.ts'
 
@@ -13,6 +20,13 @@ export const auditParamsWithoutActor = ({ ip, userAgent, requestId }: ClientInfo
   ip,
   userAgent,
   requestId,
+})
+
+/** Who is signed in, as an entry names them. */
+export const toAuditActor = ({ id, role }: Principal, client: ClientInfo): AuditActor => ({
+  ...client,
+  userId: id,
+  role,
 })
 
 /** The parameters of a statement with a {@link auditEntryCte}. */

@@ -2,6 +2,7 @@ import type { Context } from 'hono'
 import { validate as isUuid } from 'uuid'
 import type { AppEnv, AuditSubject } from '../context.ts'
 import { Problem } from '../http/problem.ts'
+import { toAuditActor } from './entry-cte.ts'
 
 const readMethods = new Set(['GET', 'HEAD'])
 const parseUuid = (param: string | undefined) =>
@@ -35,13 +36,20 @@ const isDeniedResponse = ({ error, res: { status } }: Context<AppEnv>) =>
 export function enqueueRequestEntry(c: Context<AppEnv>): void {
   const audited = c.get('auditedRequest')
   if (!audited) return
-  const { actor, action, isAudited } = audited
+  const { principal, client, action, isAudited } = audited
   const { status } = c.res
   const [resource = ''] = action.split(/[.:]/)
   if (isDeniedResponse(c)) {
     const resourceId = parseUuid(c.req.param('id'))
     const subject = getAuditSubject(c)
-    c.env.auditWriter.enqueue({ ...actor, action: 'auth.denied', resource, ...subject, resourceId, status })
+    c.env.auditWriter.enqueue({
+      ...toAuditActor(principal, client),
+      action: 'auth.denied',
+      resource,
+      ...subject,
+      resourceId,
+      status,
+    })
   } else if (isAudited && readMethods.has(c.req.method) && status < 400)
-    c.env.auditWriter.enqueue({ ...actor, action, resource, ...getAuditSubject(c), status })
+    c.env.auditWriter.enqueue({ ...toAuditActor(principal, client), action, resource, ...getAuditSubject(c), status })
 }

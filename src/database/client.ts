@@ -5,7 +5,7 @@ import { ConnectionPool, type PoolStats } from './pool/connection-pool.ts'
 import { createPooledClient } from './pool/pooled-client.ts'
 
 /** JSON stays text: a column takes it apart where it is read, and an answer passes it on. */
-const jsonTextType = { to: 114, from: [114, 3802], serialize: String, parse: (text: string) => text }
+const jsonTextType = { to: 114, from: [114, 3802], serialize: String, parse: String }
 /** The driver encodes values once more where it sends a statement again: by its own, `true` would come to be `false`. */
 const resendableBooleanType = {
   to: 16,

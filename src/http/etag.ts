@@ -1,8 +1,5 @@
-import type { Context, HonoRequest } from 'hono'
-import type { GuardedEnv } from '../context.ts'
-import type { JsonRow } from '../database/query/json-rows.ts'
+import type { HonoRequest } from 'hono'
 import type { IfMatch } from '../database/query/write-sql.ts'
-import { respondWithJson } from './json-response.ts'
 
 /**
  * The tags of an If-Match or If-None-Match header (RFC 9110, section 13.1), each as it was given out: a proxy that
@@ -32,30 +29,3 @@ export const isStaleIfMatch = (ifMatch: IfMatch, etag: string): boolean =>
 /** Whether an If-None-Match header names the tag: the client has it as it is. */
 export const matchesIfNoneMatch = (header: string | undefined, etag: string): boolean =>
   header !== undefined && (header.trim() === '*' || parseEntityTags(header).includes(etag))
-
-/**
- * Answers a read with the record and its strong ETag, or with 304 where the client has it as it is. `patientId` is whose data
- * it is, for the audit log: null where it is no patient's.
- */
-export function respondWithRecord<Row>(
-  c: Context<GuardedEnv>,
-  { id, etag, json }: JsonRow<Row, { id: string; etag: string }>,
-  { patientId }: { patientId: string | null },
-) {
-  c.set('auditSubject', { resourceId: id, ...(patientId !== null && { patientId }) })
-  const headers = { ETag: `"${etag}"` }
-  if (matchesIfNoneMatch(c.req.header('If-None-Match'), etag)) return c.body(null, 304, headers)
-  return respondWithJson(c, json, 200, headers)
-}
-
-/** Answers a change with the record as it is now, and its ETag. */
-export const respondWithChanged = <Row>(c: Context<GuardedEnv>, { etag, json }: JsonRow<Row, { etag: string }>) =>
-  respondWithJson(c, json, 200, { ETag: `"${etag}"` })
-
-/** Answers a create: 201 with the record, where it is, and its ETag. */
-export const respondWithCreated = <Row>(
-  c: Context<GuardedEnv>,
-  path: string,
-  { id, etag, json }: JsonRow<Row, { id: string; etag: string }>,
-  headers?: Record<string, string>,
-) => respondWithJson(c, json, 201, { ETag: `"${etag}"`, Location: `${path}/${id}`, ...headers })

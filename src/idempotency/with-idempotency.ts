@@ -1,11 +1,11 @@
 import { createHmac } from 'node:crypto'
 import type { Context, HonoRequest } from 'hono'
 import type { JSONParsed } from 'hono/utils/types'
-import { toAuditActor } from '../access/can.ts'
 import { getPermission, type PermissionName } from '../access/permissions.ts'
+import { toAuditActor } from '../audit/entry-cte.ts'
 import type { DatabaseOrTransaction, GuardedEnv, RequestContext } from '../context.ts'
 import type { JsonRow } from '../database/query/json-rows.ts'
-import { respondWithCreated } from '../http/etag.ts'
+import { respondWithCreated } from '../http/json-response.ts'
 import { invalidFieldProblem, Problem } from '../http/problem.ts'
 import { findSavedResponse, type IdempotencyKey, lockIdempotencyKey, saveResponse } from './queries.ts'
 

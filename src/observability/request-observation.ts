@@ -17,7 +17,8 @@ export function startObservation(c: Context<AppEnv>): () => void {
   const start = performance.now()
   const { logger, metrics, tracing, isHttps } = c.env
   const method = knownMethods.has(c.req.method) ? c.req.method : '_OTHER'
-  const parent = parseTraceparent(c.req.header('traceparent'))
+  const traceparent = c.req.header('traceparent')
+  const parent = traceparent === undefined ? undefined : parseTraceparent(traceparent)
   const span = tracing?.begin(method, isHttps ? 'https' : 'http', parent)
   const traceId = span?.traceId ?? parent?.traceId
   if (traceId) c.set('traceId', traceId)

@@ -1,6 +1,6 @@
 import type { ZodType } from 'zod'
 import { getPermission, type PermissionName } from '../access/permissions.ts'
-import { isPathCounted } from '../access/request-counting.ts'
+import { isPathCounted } from '../access/rate-limits.ts'
 import {
   type OperationDescription,
   type ResponseDescription,

@@ -1,8 +1,9 @@
 import type postgres from 'postgres'
 import { unwrapDrizzleError } from '../errors.ts'
-import { getSendQuery, Query, type QueryParams, type RowMode } from './driver.ts'
-import { InFlightSet } from './in-flight-set.ts'
-import { type Connection, PoolTask, type SchedulingMode, type TaskListener } from './task.ts'
+import { getSendQuery, Query, type RowMode, type Statement } from './driver.ts'
+import type { StatementRunner, TransactionWork } from './pooled-client.ts'
+import type { Connection, PoolTask, SchedulingMode, TaskListener } from './task.ts'
+import { TransactionTask } from './transaction.ts'
 
 /** How many connections there may be, and how long things may take, in ms. */
 export type PoolLimits = {
@@ -34,35 +35,6 @@ export class PoolError extends Error {
 /** Makes a client of the driver for one connection, like the `first`, which calls `onClose` where its connection ends. */
 type OpenClient = (onClose: () => void, first?: postgres.Sql) => postgres.Sql
 
-type TransactionTaskWork<T> = (connection: Connection, task: PoolTask) => PromiseLike<T>
-
-class TransactionTask<T> extends PoolTask {
-  override readonly mode = 'exclusive'
-  readonly #work: TransactionTaskWork<T>
-  readonly #settle: (value: T) => void
-
-  constructor(
-    listener: TaskListener,
-    work: TransactionTaskWork<T>,
-    settle: (value: T) => void,
-    reject: (error: unknown) => void,
-  ) {
-    super(listener, reject)
-    this.#work = work
-    this.#settle = settle
-  }
-
-  override start(connection: Connection): void {
-    this.#work(connection, this).then(
-      (value) => {
-        this.listener.onDone(this)
-        this.#settle(value)
-      },
-      (error: unknown) => this.listener.onError(this, error),
-    )
-  }
-}
-
 /** How often calls are looked at, in ms. Time is counted in these: while the process itself stands still, none passes. */
 const tickMs = 250
 const toTicks = (durationMs: number) => Math.ceil(durationMs / tickMs)
@@ -89,14 +61,18 @@ const hasRoom = ({ isQuick, load }: Connection, mode: SchedulingMode) => isQuick
  * together: sending a packet takes longer than answering one. Where the server stays silent its connections are given up,
  * and new ones are tried by one call at a time until it answers.
  */
-export class ConnectionPool implements TaskListener {
+export class ConnectionPool implements StatementRunner, TaskListener {
   readonly #openClient: OpenClient
   readonly #limits: PoolLimits
   readonly #onStatementLost: () => void
   readonly #connections: Connection[]
   /** The one that has waited longest first. */
   readonly #waiting: PoolTask[] = []
-  readonly #inFlight = new InFlightSet()
+  /**
+   * Calls under way, in no order. No `Set`: the tables of one that has lived long keep what they held until the next
+   * collection of the whole heap, and with it every row that was read.
+   */
+  readonly #inFlight: PoolTask[] = []
   /** What reads of this turn go to. */
   #pipelineTarget: Connection | undefined
   /** False from when it looks as if the server could not be reached, until it answers. */
@@ -126,13 +102,13 @@ export class ConnectionPool implements TaskListener {
   }
 
   /** The rows of a statement. Rejects with a {@link PoolError} where it takes too long. */
-  query(query: { text: string; parameters: QueryParams; prepare: boolean; rowMode: RowMode }): Promise<unknown> {
-    return new Promise((resolve, reject) => this.#enqueue(new Query(this, query, resolve, reject)))
+  query(statement: Statement & { rowMode: RowMode }): Promise<unknown> {
+    return new Promise((resolve, reject) => this.#enqueue(new Query(this, statement, resolve, reject)))
   }
 
   /** Does `work`, which takes a connection for itself. Rejects with a {@link PoolError} where that takes too long. */
-  runTransaction<T>(work: TransactionTaskWork<T>): Promise<T> {
-    return new Promise<T>((resolve, reject) => this.#enqueue(new TransactionTask(this, work, resolve, reject)))
+  runTransaction(work: TransactionWork): Promise<unknown> {
+    return new Promise((resolve, reject) => this.#enqueue(new TransactionTask(this, work, resolve, reject)))
   }
 
   onData({ connection }: PoolTask): void {
@@ -180,7 +156,7 @@ export class ConnectionPool implements TaskListener {
       const connection = this.#findConnection(task)
       if (!connection) return
       this.#waiting.shift()
-      this.#inFlight.add(task)
+      task.slot = this.#inFlight.push(task) - 1
       connection.taskCount += 1
       connection.load += loadByMode[task.mode]
       if (task.mode === 'pipelined') this.#pipelineInto(connection)
@@ -246,12 +222,21 @@ export class ConnectionPool implements TaskListener {
     if (task.isOver) return
     const { connection } = task
     task.isOver = true
-    this.#inFlight.delete(task)
+    this.#removeInFlight(task)
     if (!connection) return
     connection.taskCount -= 1
     connection.load -= loadByMode[task.mode]
     // Not in the midst of the driver's own work with the answer.
     if (this.#waiting.length > 0) queueMicrotask(() => this.#startWaitingTasks())
+  }
+
+  /** Puts the last one into its place. */
+  #removeInFlight(task: PoolTask): void {
+    if (this.#inFlight[task.slot] !== task) return
+    const last = this.#inFlight.pop()
+    if (last === undefined || last === task) return
+    this.#inFlight[task.slot] = last
+    last.slot = task.slot
   }
 
   /** Ends what has taken too long. */
@@ -263,9 +248,9 @@ export class ConnectionPool implements TaskListener {
     const total = toTicks(this.#limits.totalTimeoutMs)
     let isAnswerOwed = false
     for (const connection of this.#connections) connection.isQuick = true
-    for (const task of this.#inFlight.toArray()) {
+    for (const task of [...this.#inFlight]) {
       const { connection } = task
-      if (task.failure !== undefined && connection?.isDiscarded) this.#inFlight.delete(task)
+      if (task.failure !== undefined && connection?.isDiscarded) this.#removeInFlight(task)
       if (task.pendingAnswers === 0) continue
       task.spentTicks += 1
       if (task.spentTicks > total) task.fail(new PoolError('DEADLINE', 'the database did not answer in time'))
@@ -277,7 +262,7 @@ export class ConnectionPool implements TaskListener {
     this.#silentTicks = isAnswerOwed ? this.#silentTicks + 1 : 0
     if (this.#silentTicks > toTicks(this.#limits.silenceTimeoutMs)) this.#discardAll()
     this.#startWaitingTasks()
-    if (this.#waiting.length + this.#inFlight.size > 0) return
+    if (this.#waiting.length + this.#inFlight.length > 0) return
     clearInterval(this.#deadlineTimer)
     this.#deadlineTimer = undefined
   }

@@ -7,6 +7,9 @@ export type QueryParams = postgres.ParameterOrJSON<never>[]
 /** Rows as lists of values in the order of their columns, or as objects. */
 export type RowMode = 'values' | 'objects'
 
+/** A statement and what it is sent with; `prepare` where PostgreSQL keeps its plan for the connection. */
+export type Statement = { text: string; parameters: QueryParams; prepare: boolean }
+
 /** A read of rows: a write waits for the disk, and counting goes through all there is. */
 const quickReadPattern = /^select (?!count\()/
 
@@ -37,12 +40,7 @@ export class Query extends PoolTask {
 
   constructor(
     listener: TaskListener,
-    {
-      text,
-      parameters,
-      prepare,
-      rowMode,
-    }: { text: string; parameters: QueryParams; prepare: boolean; rowMode: RowMode },
+    { text, parameters, prepare, rowMode }: Statement & { rowMode: RowMode },
     settle: (rows: unknown) => void,
     reject: (error: unknown) => void,
   ) {

@@ -1,7 +1,7 @@
 import type postgres from 'postgres'
-import type { QueryParams } from './driver.ts'
-import { PendingQuery } from './pending-query.ts'
-import type { Connection, PoolTask } from './task.ts'
+import type { RowMode, Statement } from './driver.ts'
+import { PendingQuery, type StatementRunner, type TransactionClient, type TransactionWork } from './pooled-client.ts'
+import { type Connection, PoolTask, type TaskListener } from './task.ts'
 
 /** A transaction that PostgreSQL rolled back where it was to commit: it was aborted, by whatever it was. Nothing is kept. */
 export class NotCommittedError extends Error {
@@ -9,18 +9,10 @@ export class NotCommittedError extends Error {
   readonly code = 'NOT_COMMITTED'
 }
 
-/** The driver's client of a transaction, as far as Drizzle uses it. */
-export type TransactionClient = {
-  unsafe(text: string, parameters?: QueryParams, options?: postgres.UnsafeQueryOptions): PendingQuery
-  savepoint(work: TransactionWork): Promise<unknown>
-}
-/** What is to be done in a transaction, with its client. */
-export type TransactionWork = (client: TransactionClient) => Promise<unknown>
-
 const connectionLostError = () => Object.assign(new Error('the connection was lost'), { code: 'CONNECTION_CLOSED' })
 
 /** The transaction of one connection: what it has come to, and how statements are sent to it. */
-class TransactionConnection {
+class TransactionConnection implements StatementRunner {
   readonly #sql: postgres.Sql
   readonly #task: PoolTask
   readonly #failure: Promise<never>
@@ -37,12 +29,15 @@ class TransactionConnection {
   }
 
   readonly client: TransactionClient = {
-    unsafe: (text, parameters, options) =>
-      new PendingQuery(async (rowMode) => {
-        const query = () => this.#sql.unsafe(text, parameters, options)
-        return this.#send(() => (rowMode === 'values' ? query().values() : query()))
-      }),
+    unsafe: (text, parameters = [], { prepare = false } = {}) => new PendingQuery(this, { text, parameters, prepare }),
     savepoint: (work) => this.#savepoint(work),
+  }
+
+  query({ text, parameters, prepare, rowMode }: Statement & { rowMode: RowMode }): Promise<unknown> {
+    return this.#send((): PromiseLike<unknown> => {
+      const query = this.#sql.unsafe(text, parameters, { prepare })
+      return rowMode === 'values' ? query.values() : query
+    })
   }
 
   /** Sends a command that is never prepared: a pooler may lose what was. Resolves to its command tag. */
@@ -110,11 +105,7 @@ class TransactionConnection {
  * again where its preparation is gone.
  * @throws {NotCommittedError} where PostgreSQL answers COMMIT with ROLLBACK; what `work` throws
  */
-export async function runInTransaction(
-  connection: Connection,
-  task: PoolTask,
-  work: TransactionWork,
-): Promise<unknown> {
+async function runInTransaction(connection: Connection, task: PoolTask, work: TransactionWork): Promise<unknown> {
   const { promise: failure, reject } = Promise.withResolvers<never>()
   failure.catch(() => {})
   task.onFailure = reject
@@ -140,5 +131,33 @@ export async function runInTransaction(
     throw transaction.getAbortCause(error)
   } finally {
     connection.onClose = undefined
+  }
+}
+
+/** A transaction, on its way. */
+export class TransactionTask extends PoolTask {
+  override readonly mode = 'exclusive'
+  readonly #work: TransactionWork
+  readonly #settle: (value: unknown) => void
+
+  constructor(
+    listener: TaskListener,
+    work: TransactionWork,
+    settle: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ) {
+    super(listener, reject)
+    this.#work = work
+    this.#settle = settle
+  }
+
+  override start(connection: Connection): void {
+    runInTransaction(connection, this, this.#work).then(
+      (value) => {
+        this.listener.onDone(this)
+        this.#settle(value)
+      },
+      (error: unknown) => this.listener.onError(this, error),
+    )
   }
 }

@@ -1,7 +1,6 @@
 import { and, eq, gt, isNull, ne, sql } from 'drizzle-orm'
-import { toAuditActor } from '../../access/can.ts'
 import { getAuditedColumns } from '../../audit/audited-columns.ts'
-import { auditEntryCte, auditParams, insertAuditEntry } from '../../audit/entry-cte.ts'
+import { auditEntryCte, auditParams, insertAuditEntry, toAuditActor } from '../../audit/entry-cte.ts'
 import type { AuditActor, ClientInfo, Database, DatabaseOrTransaction, RequestContext } from '../../context.ts'
 import { preparedJsonQuery } from '../../database/query/json-rows.ts'
 import { preparedStatement } from '../../database/query/prepared-statement.ts'

@@ -3,8 +3,9 @@ import { type Context, Hono } from 'hono'
 import { can } from '../../access/can.ts'
 import { assertPatientAccess } from '../../access/patient-access.ts'
 import type { GuardedEnv } from '../../context.ts'
-import { matchesIfNoneMatch, parseIfMatch, respondWithRecord } from '../../http/etag.ts'
+import { matchesIfNoneMatch, parseIfMatch } from '../../http/etag.ts'
 import { IdParam } from '../../http/field-types.ts'
+import { respondWithRecord } from '../../http/json-response.ts'
 import { newestFirstQuery } from '../../http/list-query.ts'
 import {
   binaryResponse,
