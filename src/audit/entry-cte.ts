@@ -55,7 +55,7 @@ const collectDiffSql = (old: SQL, now: SQL, rows: SQL) =>
  * What differs between a row as it was, which stands in `before`, and as it is, as { field: { before, after } }. Not a
  * function in the database: PostgreSQL would plan its body anew for each statement.
  */
-export const auditDiffSql = {
+const auditDiffSql = {
   created: (fields: AuditedColumns) =>
     collectDiffSql(
       nullSql,
@@ -77,16 +77,22 @@ export const auditDiffSql = {
     ),
 }
 
-type AuditEntryCteOptions = {
+/** What the audit log tells of records of one kind. */
+export type AuditedRecord = {
   resource: string
   /** The columns whose change is told, by their names in the API. Never one with a secret. */
   auditedColumns?: AuditedColumns
+  resourceId: PgColumn | SQL
+  patientId?: PgColumn | SQL | undefined
+}
+
+type AuditEntryCteOptions = AuditedRecord & {
   /** What happened to the rows: whether there is a row as it was, which stands in `before`, and one as it is now. */
   change: keyof typeof auditDiffSql
   /** Where the rows stand. */
   from: SQL
-  resourceId: PgColumn | SQL
-  patientId?: PgColumn | SQL | undefined
+  /** The ids of the entries, where there may be several rows. */
+  entryId?: SQL
   /** Where the statement itself finds out who acts, and what it comes to. */
   userId?: PgColumn
   role?: PgColumn | SQL
@@ -106,12 +112,24 @@ type AuditEntryCteOptions = {
  */
 export const auditEntryCte = (
   db: DatabaseOrTransaction,
-  { resource, auditedColumns, change, from, resourceId, patientId, userId, role, action }: AuditEntryCteOptions,
+  {
+    resource,
+    auditedColumns,
+    change,
+    from,
+    entryId,
+    resourceId,
+    patientId,
+    userId,
+    role,
+    action,
+  }: AuditEntryCteOptions,
+  cteName = 'trail',
 ) => {
   const changesSql = auditedColumns ? auditDiffSql[change](auditedColumns) : nullSql
-  return db.$with('trail', {}).as(sql`insert into ${auditLog}
+  return db.$with(cteName, {}).as(sql`insert into ${auditLog}
     (id, user_id, role, action, resource, resource_id, patient_id, status, ip, user_agent, request_id, changes)
-    select ${placeholder('auditId')}::uuid, ${userId ?? sql`${placeholder('currentUserId')}::uuid`}, ${role ?? placeholder('role')}, ${action ?? placeholder('action')}, ${sql.raw(`'${resource}'`)},
+    select ${entryId ?? sql`${placeholder('auditId')}::uuid`}, ${userId ?? sql`${placeholder('currentUserId')}::uuid`}, ${role ?? placeholder('role')}, ${action ?? placeholder('action')}, ${sql.raw(`'${resource}'`)},
       ${resourceId}, ${patientId ?? sql`null::uuid`}, ${placeholder('status')}::smallint, ${placeholder('ip')}, ${placeholder('userAgent')}, ${placeholder('requestId')},
       ${changesSql}
     from ${from}`)

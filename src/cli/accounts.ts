@@ -1,4 +1,4 @@
-import { auditLog } from '../audit/schema.ts'
+import { insertAuditEntry } from '../audit/entry-cte.ts'
 import type { Database } from '../context.ts'
 import { newId } from '../database/id.ts'
 import { nodePasswordHasher } from '../features/auth/passwords.node.ts'
@@ -7,23 +7,19 @@ import type { Role } from '../roles.ts'
 
 type NewCommandAccount = { id?: string; name: string; email: string; password: string; role: Role }
 
-/** What made a record, as its row of the trail tells it: a command, run by nobody who is signed in. */
-export const commandActor = (command: string) => ({
+/** What made a record, as its entry in the audit log tells it: a command. */
+export const describeCommand = (command: string) => ({
   ip: '',
   userAgent: `npm run ${command}`,
   requestId: command.replace(':', '-'),
   status: 201,
 })
 
-/** How a new record's fields stand in the trail. */
-export const createdChanges = (fields: Record<string, unknown>) =>
-  Object.fromEntries(
-    Object.entries(fields)
-      .filter(([, after]) => after !== null && after !== undefined)
-      .map(([field, after]) => [field, { before: null, after }]),
-  )
+/** How a new record's fields stand in its entry. */
+const createdChanges = (fields: Record<string, unknown>) =>
+  Object.fromEntries(Object.entries(fields).map(([field, after]) => [field, { before: null, after }]))
 
-/** Adds an account and its row of the trail. Returns its id, or undefined where the e-mail address is taken. */
+/** Adds an account and its audit entry, by nobody who is signed in. Returns its id, or undefined where the e-mail address is taken. */
 export async function addAccount(
   db: Database,
   command: string,
@@ -40,9 +36,10 @@ export async function addAccount(
       .onConflictDoNothing()
       .returning({ id: users.id })
     if (!user) return undefined
-    await tx.insert(auditLog).values({
-      ...commandActor(command),
-      id: newId(),
+    await insertAuditEntry(tx, {
+      ...describeCommand(command),
+      userId: null,
+      role: null,
       action: 'user.create',
       resource: 'user',
       resourceId: id,

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm'
 import { insertAudited } from '../../cli/demo/insert-audited.ts'
 import type { DatabaseOrTransaction } from '../../context.ts'
 import { newId } from '../../database/id.ts'
+import { appointmentAuditOptions } from './queries.ts'
 import { appointments } from './schema.ts'
 
 /** What people come for. */
@@ -80,5 +81,5 @@ export async function insertDemoAppointments(db: DatabaseOrTransaction, by: stri
       version: 1,
     }
   })
-  return insertAudited(db, appointments, rows, { resource: 'appointment', by, patientId: ({ patientId }) => patientId })
+  return insertAudited(db, appointments, rows, by, appointmentAuditOptions)
 }

@@ -135,7 +135,8 @@ export function listAppointments(
 }
 
 const auditedAppointmentColumns = { patientId, doctorId, startsAt, endsAt, status, reason, notes }
-const appointmentAuditOptions = {
+/** An appointment in the audit log. */
+export const appointmentAuditOptions = {
   resource: 'appointment',
   auditedColumns: auditedAppointmentColumns,
   resourceId: appointments.id,

@@ -11,6 +11,7 @@ import {
 } from '../../cli/demo/fake-values.ts'
 import { insertAudited, withFirstVersion } from '../../cli/demo/insert-audited.ts'
 import type { DatabaseOrTransaction } from '../../context.ts'
+import { doctorAuditOptions } from './queries.ts'
 import { DoctorReplacement, doctors } from './schema.ts'
 
 /** Specializations of made-up doctors. */
@@ -79,11 +80,7 @@ export function* generateDoctors(seed: number): Generator<DemoDoctor> {
 
 /** Stores doctors that are not there yet. Tells how many were new, and which of them all are there now. */
 export async function insertDemoDoctors(db: DatabaseOrTransaction, by: string, demo: DemoDoctor[]) {
-  const made = await insertAudited(db, doctors, demo.map(withFirstVersion), {
-    resource: 'doctor',
-    by,
-    patientId: () => null,
-  })
+  const made = await insertAudited(db, doctors, demo.map(withFirstVersion), by, doctorAuditOptions)
   const ids = demo.map(({ id }) => id)
   const there = await db
     .select({ id: doctors.id })

@@ -3,8 +3,7 @@ import type { z } from 'zod'
 import { roleMay } from '../../access/permissions.ts'
 import { inScope, notDeleted } from '../../access/visibility.ts'
 import { getAuditedColumns } from '../../audit/audited-columns.ts'
-import { auditDiffSql, auditEntryCte, auditParams } from '../../audit/entry-cte.ts'
-import { auditLog } from '../../audit/schema.ts'
+import { auditEntryCte, auditParams } from '../../audit/entry-cte.ts'
 import type { DatabaseOrTransaction, RequestContext } from '../../context.ts'
 import { violatesConstraint } from '../../database/errors.ts'
 import { newId } from '../../database/id.ts'
@@ -24,7 +23,7 @@ import {
 import { isStaleIfMatch } from '../../http/etag.ts'
 import { Problem } from '../../http/problem.ts'
 import type { RowScope } from '../../roles.ts'
-import { mappings } from '../mappings/schema.ts'
+import { auditedMappingColumns, mappings } from '../mappings/schema.ts'
 import { type DoctorPatch, type DoctorQuery, type DoctorReplacement, doctorColumns, doctors } from './schema.ts'
 
 const { placeholder } = sql
@@ -84,7 +83,8 @@ type DoctorListQuery = Pick<z.output<typeof DoctorQuery>, 'q' | 'specialization'
 export const listDoctors = (db: DatabaseOrTransaction, { q, specialization }: DoctorListQuery) =>
   doctorList(db, { q: q !== undefined, specialization: specialization !== undefined }, { q, specialization })
 
-const doctorAuditOptions = {
+/** A doctor in the audit log. */
+export const doctorAuditOptions = {
   resource: 'doctor',
   auditedColumns: getAuditedColumns(doctors, doctorColumns),
   resourceId: doctors.id,
@@ -98,17 +98,25 @@ const insertDoctorStatement = preparedStatement((db: DatabaseOrTransaction) => {
   )
 })
 
-const auditedMappingEndColumns = { patientId: mappings.patientId, doctorId: mappings.doctorId }
 /** A deleted doctor's mappings end, each with its own row in the patient's trail: access that ended does not come back. */
 const endMappingsCtes = (db: DatabaseOrTransaction) => [
   db
     .$with('ended', {})
     .as(sql`delete from ${mappings} using before where ${mappings.doctorId} = before.id returning ${mappings}.*`),
-  db.$with('ended_trail', {}).as(sql`insert into ${auditLog}
-    (id, user_id, role, action, resource, resource_id, patient_id, status, ip, user_agent, request_id, changes)
-    select gen_random_uuid(), ${placeholder('currentUserId')}::uuid, ${placeholder('role')}, 'mapping.delete', 'mapping', id, patient_id, 204,
-      ${placeholder('ip')}, ${placeholder('userAgent')}, ${placeholder('requestId')},
-      ${auditDiffSql.deleted(auditedMappingEndColumns)} from ended as before`),
+  auditEntryCte(
+    db,
+    {
+      resource: 'mapping',
+      auditedColumns: auditedMappingColumns,
+      change: 'deleted',
+      from: sql`ended as before`,
+      entryId: sql`gen_random_uuid()`,
+      resourceId: sql`before.id`,
+      patientId: sql`before.patient_id`,
+      action: sql`'mapping.delete'`,
+    },
+    'ended_trail',
+  ),
 ]
 
 /** What an update does to a doctor: changes one that is there, deletes it, or brings a deleted one back. */

@@ -1,6 +1,7 @@
 import { type DemoRow, insertAudited } from '../../cli/demo/insert-audited.ts'
 import type { DatabaseOrTransaction } from '../../context.ts'
 import { newId } from '../../database/id.ts'
+import { mappingAuditOptions } from './queries.ts'
 import { mappings } from './schema.ts'
 
 /** A made-up patient with their doctors, as places in the list of doctors: each from 0 up to 1. */
@@ -21,9 +22,4 @@ export const insertDemoMappings = (
   by: string,
   demo: TreatedDemoPatient[],
   doctorIds: string[],
-) =>
-  insertAudited(db, mappings, buildMappings(by, demo, doctorIds), {
-    resource: 'mapping',
-    by,
-    patientId: ({ patientId }) => patientId,
-  })
+) => insertAudited(db, mappings, buildMappings(by, demo, doctorIds), by, mappingAuditOptions)

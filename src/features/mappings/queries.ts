@@ -17,7 +17,7 @@ import { type FieldError, Problem } from '../../http/problem.ts'
 import type { RowScope } from '../../roles.ts'
 import { doctorColumns, doctors } from '../doctors/schema.ts'
 import { patientColumns, patients } from '../patients/schema.ts'
-import { mappingColumns, mappings, type NewMapping } from './schema.ts'
+import { auditedMappingColumns, mappingColumns, mappings, type NewMapping } from './schema.ts'
 
 const { placeholder } = sql
 type MappingVariant = { scope: RowScope }
@@ -131,21 +131,20 @@ export async function getMappingAccess(
   return row.inScope
 }
 
-const auditedMappingColumns = { patientId: mappings.patientId, doctorId: mappings.doctorId }
+/** A mapping in the audit log. */
+export const mappingAuditOptions = {
+  resource: 'mapping',
+  auditedColumns: auditedMappingColumns,
+  resourceId: mappings.id,
+  patientId: mappings.patientId,
+}
 
 const insertMappingStatement = preparedStatement((db: DatabaseOrTransaction, { scope }: MappingVariant) => {
   const made = db.$with('mappings', {}).as(sql`insert into ${mappings} (id, patient_id, doctor_id, created_by)
     select ${placeholder('id')}::uuid, ${patients.id}, ${doctors.id}, ${placeholder('currentUserId')}::uuid from ${patients}, ${doctors}
     where ${and(eq(patients.id, placeholder('patientId')), eq(doctors.id, placeholder('doctorId')), mappingIsVisible({ scope }), inScope(scope))}
     returning *`)
-  const auditEntry = auditEntryCte(db, {
-    resource: 'mapping',
-    auditedColumns: auditedMappingColumns,
-    change: 'created',
-    from: sql`${mappings}`,
-    resourceId: mappings.id,
-    patientId: mappings.patientId,
-  })
+  const auditEntry = auditEntryCte(db, { ...mappingAuditOptions, change: 'created', from: sql`${mappings}` })
   return preparedJsonQuery(
     db,
     'mapping_insert',

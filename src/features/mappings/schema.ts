@@ -42,6 +42,9 @@ export const mappingColumns = {
   doctor: { id: doctors.id, name: doctors.name, specialization: doctors.specialization },
 }
 
+/** What the audit log tells of a mapping. */
+export const auditedMappingColumns = { patientId: mappings.patientId, doctorId: mappings.doctorId }
+
 export const MappingResponse = createResponseSchema('Mapping', mappingColumns)
 
 export const NewMapping = z.strictObject({ patientId: idField, doctorId: idField }).meta({ id: 'NewMapping' })

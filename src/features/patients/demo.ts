@@ -12,6 +12,7 @@ import {
 } from '../../cli/demo/fake-values.ts'
 import { insertAudited, withFirstVersion } from '../../cli/demo/insert-audited.ts'
 import type { DatabaseOrTransaction } from '../../context.ts'
+import { patientAuditOptions } from './queries.ts'
 import { PatientReplacement, patients } from './schema.ts'
 
 /** Substances that made-up patients do not bear. */
@@ -124,5 +125,5 @@ export function* generatePatients(seed: number): Generator<DemoPatient> {
 /** Stores patients that are not there yet, added by the account `by`. Tells how many were new. */
 export function insertDemoPatients(db: DatabaseOrTransaction, by: string, demo: DemoPatient[]) {
   const rows = demo.map(({ treatedBy, ...patient }) => ({ ...withFirstVersion(patient), createdBy: by }))
-  return insertAudited(db, patients, rows, { resource: 'patient', by, patientId: ({ id }) => id })
+  return insertAudited(db, patients, rows, by, patientAuditOptions)
 }

@@ -117,7 +117,8 @@ export function listPatients(db: DatabaseOrTransaction, context: RequestContext,
   )
 }
 
-const patientAuditOptions = {
+/** A patient in the audit log. */
+export const patientAuditOptions = {
   resource: 'patient',
   auditedColumns: getAuditedColumns(patients, patientColumns),
   resourceId: patients.id,

@@ -3,6 +3,7 @@ import { type DemoRow, insertAudited } from '../../cli/demo/insert-audited.ts'
 import type { DatabaseOrTransaction, FileStore } from '../../context.ts'
 import { newId } from '../../database/id.ts'
 import { type InspectedFile, inspectFile } from './file-inspection.ts'
+import { reportAuditOptions } from './queries.ts'
 import { reports } from './schema.ts'
 
 type TreatedPatient = { patientId: string; patient: string; doctor: string; specialization: string }
@@ -54,5 +55,5 @@ export async function insertDemoReports(
       createdAt: new Date(),
     })
   }
-  return insertAudited(db, reports, rows, { resource: 'report', by, patientId: ({ patientId }) => patientId })
+  return insertAudited(db, reports, rows, by, reportAuditOptions)
 }

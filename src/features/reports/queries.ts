@@ -84,6 +84,13 @@ export const listReports = (db: DatabaseOrTransaction, context: RequestContext, 
 
 const { patientId, appointmentId, title, kind, filename, contentType, size } = reportColumns
 const auditedReportColumns = { patientId, appointmentId, title, kind, filename, contentType, size }
+/** A report in the audit log. */
+export const reportAuditOptions = {
+  resource: 'report',
+  auditedColumns: auditedReportColumns,
+  resourceId: reports.id,
+  patientId: reports.patientId,
+}
 
 const insertReportStatement = preparedStatement(
   (db: DatabaseOrTransaction, { scope, counted }: ReportVariant & { counted: boolean }) => {
@@ -97,14 +104,7 @@ const insertReportStatement = preparedStatement(
     const counting = counted ? [countDailyUseCte(db, { candidate: sql`candidate`, bytes: sql`candidate.size` })] : []
     const newReport = db.$with('reports', {}).as(sql`insert into ${reports} (${columns})
     select ${columns} from candidate ${counted ? sql`where ${dailyUseWasCounted}` : undefined} returning *`)
-    const auditEntry = auditEntryCte(db, {
-      resource: 'report',
-      auditedColumns: auditedReportColumns,
-      change: 'created',
-      from: sql`${reports}`,
-      resourceId: reports.id,
-      patientId: reports.patientId,
-    })
+    const auditEntry = auditEntryCte(db, { ...reportAuditOptions, change: 'created', from: sql`${reports}` })
     return preparedJsonQuery(
       db,
       'report_insert',
