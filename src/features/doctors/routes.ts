@@ -1,4 +1,5 @@
 import { type Context, Hono } from 'hono'
+import type { z } from 'zod'
 import { can } from '../../access/can.ts'
 import { roleMay } from '../../access/permissions.ts'
 import type { GuardedEnv } from '../../context.ts'
@@ -14,6 +15,10 @@ import { DoctorPatch, DoctorQuery, DoctorReplacement, DoctorResponse } from './s
 
 /** @throws {Problem} 404 where there is no doctor of the id in the path */
 const assertDoctorInPath = (c: Context<GuardedEnv, '/:id'>) => getDoctor(c.env.db, c.req.param('id'))
+
+/** What PUT and PATCH do. */
+const respondWithChangedDoctor = async (c: Context<GuardedEnv>, id: string, values: z.output<typeof DoctorPatch>) =>
+  respondWithChanged(c, await changeDoctor(c.env.db, c.get('requestContext'), id, parseIfMatch(c.req), values))
 
 /** `/api/doctors`. */
 export const doctorRoutes = new Hono()
@@ -74,13 +79,7 @@ export const doctorRoutes = new Hono()
     async (c) => {
       // The link stays where the caller may not set it; where they may, an absent field is a cleared one.
       const cleared = roleMay(c.get('requestContext').principal.role, 'doctors:link') ? { userId: null } : {}
-      return respondWithChanged(
-        c,
-        await changeDoctor(c.env.db, c.get('requestContext'), c.req.valid('param').id, parseIfMatch(c.req), {
-          ...cleared,
-          ...c.req.valid('json'),
-        }),
-      )
+      return respondWithChangedDoctor(c, c.req.valid('param').id, { ...cleared, ...c.req.valid('json') })
     },
   )
   .patch(
@@ -93,17 +92,7 @@ export const doctorRoutes = new Hono()
     }),
     valid('param', IdParam),
     valid('json', DoctorPatch, { precheck: assertDoctorInPath }),
-    async (c) =>
-      respondWithChanged(
-        c,
-        await changeDoctor(
-          c.env.db,
-          c.get('requestContext'),
-          c.req.valid('param').id,
-          parseIfMatch(c.req),
-          c.req.valid('json'),
-        ),
-      ),
+    async (c) => respondWithChangedDoctor(c, c.req.valid('param').id, c.req.valid('json')),
   )
   .delete(
     '/:id',

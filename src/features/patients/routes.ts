@@ -1,4 +1,5 @@
 import { type Context, Hono } from 'hono'
+import type { z } from 'zod'
 import { can } from '../../access/can.ts'
 import { roleMay } from '../../access/permissions.ts'
 import type { GuardedEnv } from '../../context.ts'
@@ -22,6 +23,10 @@ const assertMaySeeDeleted = async (c: Context<GuardedEnv>) => {
   if (c.req.query('deleted') === 'true' && !roleMay(c.get('requestContext').principal.role, 'patients:restore'))
     throw new Problem('forbidden')
 }
+
+/** What PUT and PATCH do. */
+const respondWithChangedPatient = async (c: Context<GuardedEnv>, id: string, values: z.output<typeof PatientPatch>) =>
+  respondWithChanged(c, await changePatient(c.env.db, c.get('requestContext'), id, parseIfMatch(c.req), values))
 
 /** `/api/patients`. */
 export const patientRoutes = new Hono()
@@ -90,16 +95,9 @@ export const patientRoutes = new Hono()
     valid('param', IdParam),
     valid('json', PatientReplacement, { precheck: assertPatientInPath }),
     async (c) => {
-      const { id } = c.req.valid('param')
       // The link stays where the caller may not set it; where they may, an absent field is a cleared one.
       const cleared = roleMay(c.get('requestContext').principal.role, 'patients:link') ? { userId: null } : {}
-      return respondWithChanged(
-        c,
-        await changePatient(c.env.db, c.get('requestContext'), id, parseIfMatch(c.req), {
-          ...cleared,
-          ...c.req.valid('json'),
-        }),
-      )
+      return respondWithChangedPatient(c, c.req.valid('param').id, { ...cleared, ...c.req.valid('json') })
     },
   )
   .patch(
@@ -112,17 +110,7 @@ export const patientRoutes = new Hono()
     }),
     valid('param', IdParam),
     valid('json', PatientPatch, { precheck: assertPatientInPath }),
-    async (c) =>
-      respondWithChanged(
-        c,
-        await changePatient(
-          c.env.db,
-          c.get('requestContext'),
-          c.req.valid('param').id,
-          parseIfMatch(c.req),
-          c.req.valid('json'),
-        ),
-      ),
+    async (c) => respondWithChangedPatient(c, c.req.valid('param').id, c.req.valid('json')),
   )
   .delete(
     '/:id',
