@@ -3,20 +3,26 @@ import * as z from 'zod'
 /** A JSON Schema, as OpenAPI 3.1 has it. */
 export type JsonSchema = { [keyword: string]: unknown }
 
+/** Examples by the names of their schemas. */
+export type SchemaExamples = { [schemaName: string]: Record<string, unknown> }
+
 /** Turns zod's schemas into JSON Schema (draft 2020-12), those with a name into components. */
 export class SchemaComponents {
   readonly components: Record<string, JsonSchema> = {}
-  readonly #examples: Record<string, unknown>
+  readonly #examples: SchemaExamples
 
-  /** `examples` by the names of their schemas. */
-  constructor(examples: Record<string, unknown>) {
+  constructor(examples: SchemaExamples) {
     this.#examples = examples
   }
 
-  /** The example that there is of a schema with a name. */
+  /** The example that there is of a schema with a name. What it leaves out of a record is null, so that a new field asks for none. */
   getExample(schema: JsonSchema): unknown {
     const [, name = ''] = /#\/components\/schemas\/(\w+)$/.exec(String(schema.$ref)) ?? []
-    return this.#examples[name]
+    const example = this.#examples[name]
+    const { required } = this.components[name] ?? {}
+    if (!example || !Array.isArray(required)) return example
+    const leftOut = required.filter((field) => !(field in example))
+    return { ...example, ...Object.fromEntries(leftOut.map((field) => [field, null])) }
   }
 
   /** What may be sent (`input`) or is answered (`output`): a reference where the schema has a name. */

@@ -1,3 +1,5 @@
+import type { SchemaExamples } from './schema-components.ts'
+
 /** A group of operations, as its feature describes it for the OpenAPI document. */
 export type TagDescription = {
   name: string
@@ -7,7 +9,7 @@ export type TagDescription = {
   /** Which operations that need no sign-in are in it, by their paths. */
   openPaths?: RegExp
   /** An example of each of its schemas that has a name. All are of one small hospital: see `example-values.ts`. */
-  examples: Record<string, unknown>
+  examples: SchemaExamples
 }
 
 /** @throws {Error} where no tag has the operations of this permission, or this path that needs no sign-in */
