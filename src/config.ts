@@ -1,5 +1,6 @@
 import { closestMatch } from 'leven'
 import * as z from 'zod'
+import { parseDatabaseUrl } from './database-url.ts'
 
 /** An empty variable means the same as none: `.dev.vars` and compose files cannot leave one out. */
 const emptyToUndefined = (value: unknown) => (value === '' ? undefined : value)
@@ -43,18 +44,15 @@ const secretText = z
 const originText = z
   .string()
   .refine((value) => URL.parse(value)?.origin === value, 'must list origins such as https://app.example.org')
-const isDatabaseUrl = (value: string) => {
-  const url = URL.parse(value)
-  // A password with a stray % would only fail when the driver takes the URL apart.
-  return (
-    url !== null && /^postgres(ql)?:$/.test(url.protocol) && url.hostname !== '' && !/%(?![0-9a-f]{2})/i.test(value)
-  )
-}
+// A password with a stray % would only fail when the driver takes the URL apart.
+const isDatabaseUrl = (value: string) => parseDatabaseUrl(value) !== undefined && !/%(?![0-9a-f]{2})/i.test(value)
+/** What of a server is asked for: that it takes writes (libpq's `target_session_attrs`). */
+const asksForWrites = (value: string) =>
+  [undefined, 'read-write', 'primary'].includes(parseDatabaseUrl(value)?.targetSessionAttrs)
 /** A URL without a host, or with a folder in its place, means a Unix socket to PostgreSQL's own programs (libpq). */
 const namesHost = (value: string) => !/^postgres(ql)?:\/\/([^/?]*@)?(\/|\?|%2f[^@]*$|$)|[?&]host=(\/|%2f)/i.test(value)
-/** Several are separated by commas, or stand in the query (libpq). */
-const namesOneHost = (value: string) =>
-  !/^postgres(ql)?:\/\/([^/?]*@)?[^/?@]*(,|%2c)[^/?@]*([/?]|$)|[?&](host|hostaddr)=/i.test(value)
+/** Several may be separated by commas; libpq reads them in the query too. */
+const namesHostsInAuthority = (value: string) => !/[?&](host|hostaddr|port)=/i.test(value)
 const networkText = z.string().regex(/^[0-9a-f.:]+(\/\d{1,3})?$/i, 'must list addresses or networks such as 10.0.0.0/8')
 
 /** Every setting there is. README.md explains them one by one. */
@@ -67,8 +65,12 @@ const Settings = z.object({
     z
       .string()
       .refine(namesHost, { error: 'must name a host: a Unix socket (?host=/…) is not supported', abort: true })
-      .refine(namesOneHost, { error: 'must name one host, before the name of the database', abort: true })
-      .refine(isDatabaseUrl, 'must be a URL such as postgres://user:password@host:5432/database'),
+      .refine(namesHostsInAuthority, { error: 'must name its hosts before the name of the database', abort: true })
+      .refine(isDatabaseUrl, {
+        error: 'must be a URL such as postgres://user:password@host:5432/database',
+        abort: true,
+      })
+      .refine(asksForWrites, 'must ask for a server that takes writes: target_session_attrs=read-write'),
   ),
   DATABASE_POOL_MAX: wholeNumberSetting(1, 200, 10),
   WEB_CONCURRENCY: wholeNumberSetting(1, 64, 1),

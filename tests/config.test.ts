@@ -30,9 +30,10 @@ describe('a setting that cannot be used', () => {
     ['DATABASE_URL', 'postgres://u@/hospital?host=/var/run/postgresql', 'must name a host: a Unix socket'],
     ['DATABASE_URL', 'postgres://h/d?host=%2Frun', 'must name a host: a Unix socket'],
     ['DATABASE_URL', 'postgres://u:p@%2Fvar%2Frun%2Fpostgresql/hospital', 'must name a host: a Unix socket'],
-    ['DATABASE_URL', 'postgres://u:p@one,two/hospital', 'must name one host'],
-    ['DATABASE_URL', 'postgres://one:5432,two:5432/hospital', 'must name one host'],
-    ['DATABASE_URL', 'postgres://one/hospital?host=two', 'must name one host'],
+    ['DATABASE_URL', 'postgres://one,/hospital', 'must be a URL'],
+    ['DATABASE_URL', 'postgres://one:5432,two:x/hospital', 'must be a URL'],
+    ['DATABASE_URL', 'postgres://one/hospital?host=two', 'must name its hosts before'],
+    ['DATABASE_URL', 'postgres://one,two/d?target_session_attrs=standby', 'must ask for a server that takes writes'],
     ['JWT_SECRET', 'short', 'must be at least 32 bytes long'],
   ])('%s=%j says what it must be', (name, value, message) => {
     const faults = faultsOf({ [name]: value })

@@ -1,7 +1,8 @@
 import { drizzle } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
 import type { Database } from '../context.ts'
-import { ConnectionPool, type PoolStats } from './pool/connection-pool.ts'
+import { ConnectionPool, type OpenClient, type PoolStats } from './pool/connection-pool.ts'
+import { HostSelector } from './pool/host-selection.ts'
 import { createPooledClient } from './pool/pooled-client.ts'
 
 /** JSON stays text: a column takes it apart where it is read, and an answer passes it on. */
@@ -40,7 +41,8 @@ const maxWaitingPerConnection = 100
 const connectionPools = new WeakMap<Database, ConnectionPool>()
 
 /**
- * A pool of at most `maxConnections` connections to the PostgreSQL server at `url`. It connects when first used.
+ * A pool of at most `maxConnections` connections to the PostgreSQL server at `url`, or to the one of several that takes
+ * writes. It connects when first used.
  * Types are not looked up: the few array columns there are, are read by Drizzle.
  */
 export function connectDatabase(url: string, options: ConnectOptions): Database {
@@ -52,10 +54,13 @@ export function connectDatabase(url: string, options: ConnectOptions): Database 
     maxWaitMs = 1000,
     onStatementLost = () => {},
   } = options
-  const openClient = (onclose: () => void, firstClient?: postgres.Sql) => {
-    const client = postgres(url, {
+  const hosts = new HostSelector(url)
+  const openClient: OpenClient = ({ onClose, onUnreachable }, firstClient) => {
+    const { options, abort } = hosts.createClientOptions(onUnreachable)
+    const client = postgres(hosts.url, {
+      ...options,
       max: 1,
-      onclose,
+      onclose: onClose,
       prepare,
       fetch_types: false,
       connect_timeout: statementTimeoutMs ? (maxWaitMs + serverSlackMs) / 1000 : 5,
@@ -81,7 +86,7 @@ export function connectDatabase(url: string, options: ConnectOptions): Database 
     // How Drizzle wants values is set once, on the first.
     Object.assign(client.options.parsers, firstClient?.options.parsers)
     Object.assign(client.options.serializers, firstClient?.options.serializers)
-    return client
+    return { sql: client, abort }
   }
   const limits = statementTimeoutMs
     ? {
@@ -91,7 +96,8 @@ export function connectDatabase(url: string, options: ConnectOptions): Database 
         totalTimeoutMs: statementTimeoutMs + maxWaitMs,
       }
     : { waitTimeoutMs: Infinity, maxWaiting: Infinity, silenceTimeoutMs: Infinity, totalTimeoutMs: Infinity }
-  const pool = new ConnectionPool(openClient, { maxConnections, ...limits }, onStatementLost)
+  const onUnfitServer = hosts.hasAlternatives ? () => hosts.avoidPreferred() : undefined
+  const pool = new ConnectionPool(openClient, { maxConnections, ...limits }, { onStatementLost, onUnfitServer })
   const db = drizzle(createPooledClient(pool))
   connectionPools.set(db, pool)
   return db

@@ -1,4 +1,5 @@
 import postgres from 'postgres'
+import { parseDatabaseUrl } from '../database-url.ts'
 import { tlsErrorCodePattern, unwrapDrizzleError } from './errors.ts'
 
 /** The codes of a database that went away, or never was there. */
@@ -47,6 +48,9 @@ function describeServerError(code: string, message: string, databaseName: string
 
 /** What a sentence may call the database at a URL: never the URL, which holds a password. */
 export function describeDatabaseUrl(databaseUrl: string): string {
-  const { host, pathname } = new URL(databaseUrl)
-  return !host ? 'the database' : `the database${pathname.length > 1 ? ` ${pathname.slice(1)}` : ''} at ${host}`
+  const parsed = parseDatabaseUrl(databaseUrl)
+  if (!parsed) return 'the database'
+  const { url, hosts } = parsed
+  const at = hosts.length === 1 ? url.host : hosts.map(({ host, port }) => `${host}:${port}`).join(' or ')
+  return `the database${url.pathname.length > 1 ? ` ${url.pathname.slice(1)}` : ''} at ${at}`
 }

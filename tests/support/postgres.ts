@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, globSync, readFileSync } from 'node:fs'
+import { chownSync, globSync, readFileSync, rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -57,6 +57,34 @@ export class PostgresServer {
     return new PostgresServer(folder, await freePort(), settings)
   }
 
+  /** A standby of `primary`, as it is now, in the place of what this server had. */
+  becomeStandbyOf(primary: PostgresServer): void {
+    const data = join(this.#folder, 'data')
+    rmSync(data, { recursive: true, force: true })
+    const from = ['-h', '127.0.0.1', '-p', String(primary.port), '-U', 'postgres']
+    execFileSync(`${programs}/pg_basebackup`, [...from, '-D', data, '-R', '-X', 'stream', '-c', 'fast', '-N'], {
+      ...runner(),
+      cwd: this.#folder,
+    })
+  }
+
+  /** Ends being a standby: it takes writes from now on. */
+  promote(): Promise<void> {
+    return this.#run('select pg_promote()')
+  }
+
+  /** Whether a commit waits until a standby has it. */
+  async requireSynchronousStandby(isRequired: boolean): Promise<void> {
+    await this.#run(`alter system set synchronous_standby_names = '${isRequired ? '*' : ''}'`)
+    await this.#run('select pg_reload_conf()')
+  }
+
+  async #run(statement: string): Promise<void> {
+    const sql = postgres(this.url, { max: 1, onnotice: () => {} })
+    await sql.unsafe(statement)
+    await sql.end()
+  }
+
   get url(): string {
     return this.urlThrough(this.port)
   }
@@ -91,22 +119,30 @@ export class PostgresServer {
   }
 
   /** `SIGINT` ends its clients in order, `SIGQUIT` is like a crash. Resolves once it is gone. */
-  async stop(signal: 'SIGINT' | 'SIGQUIT'): Promise<void> {
+  async stop(signal: 'SIGINT' | 'SIGQUIT' | 'SIGKILL'): Promise<void> {
     const child = this.#child
-    if (!child || child.exitCode !== null) return
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
     const gone = once(child, 'exit')
-    child.kill(signal)
+    if (signal === 'SIGKILL') this.signal('SIGKILL')
+    else child.kill(signal)
     await gone
   }
 
-  /** `SIGSTOP` freezes it with all its processes, `SIGCONT` lets them go on. */
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+  /** `SIGSTOP` freezes it with all its processes, `SIGCONT` lets them go on, `SIGKILL` ends them at once. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void {
     const postmaster = this.#child?.pid
     if (postmaster === undefined) throw new Error('PostgreSQL is not running')
     // The postmaster first, so that it makes no further process.
+    const children = () => globSync('/proc/[0-9]*/stat').filter((file) => parentOf(file) === postmaster)
+    const known = children()
     process.kill(postmaster, signal)
-    for (const file of globSync('/proc/[0-9]*/stat'))
-      if (parentOf(file) === postmaster) process.kill(Number(file.split('/')[2]), signal)
+    for (const file of new Set([...known, ...children()])) {
+      try {
+        process.kill(Number(file.split('/')[2]), signal)
+      } catch {
+        // It ended meanwhile.
+      }
+    }
   }
 
   async remove(): Promise<void> {

@@ -32,8 +32,22 @@ export class PoolError extends Error {
   }
 }
 
-/** Makes a client of the driver for one connection, like the `first`, which calls `onClose` where its connection ends. */
-type OpenClient = (onClose: () => void, first?: postgres.Sql) => postgres.Sql
+type ConnectionEvents = {
+  /** Called where the connection ends. */
+  onClose: () => void
+  /** Called where no server can be connected to, and the driver tells nobody. */
+  onUnreachable: (error: Error) => void
+}
+
+/** Makes a client of the driver for one connection, like the `first`. `abort` lets it try no further server. */
+export type OpenClient = (events: ConnectionEvents, first?: postgres.Sql) => { sql: postgres.Sql; abort: () => void }
+
+type PoolEvents = {
+  /** Called each time that PostgreSQL does not know what was prepared. */
+  onStatementLost: () => void
+  /** Called where a server takes no writes or no connections yet, and there are others. */
+  onUnfitServer: (() => void) | undefined
+}
 
 /** How often calls are looked at, in ms. Time is counted in these: while the process itself stands still, none passes. */
 const tickMs = 250
@@ -53,6 +67,9 @@ const maxPrepared = 500
 /** There is no such prepared statement, or there is one of this name (PostgreSQL, appendix A). */
 const lostStatementCodes = new Set<unknown>(['26000', '42P05'])
 
+/** A write on a standby or on a primary that was demoted, and a server that starts or stops (PostgreSQL, appendix A). */
+const unfitServerCodes = new Set<unknown>(['25006', '57P03'])
+
 const hasRoom = ({ isQuick, load }: Connection, mode: SchedulingMode) => isQuick && load + loadByMode[mode] <= maxLoad
 
 /**
@@ -64,7 +81,7 @@ const hasRoom = ({ isQuick, load }: Connection, mode: SchedulingMode) => isQuick
 export class ConnectionPool implements StatementRunner, TaskListener {
   readonly #openClient: OpenClient
   readonly #limits: PoolLimits
-  readonly #onStatementLost: () => void
+  readonly #events: PoolEvents
   readonly #connections: Connection[]
   /** The one that has waited longest first. */
   readonly #waiting: PoolTask[] = []
@@ -84,11 +101,10 @@ export class ConnectionPool implements StatementRunner, TaskListener {
   /** The first client: that of the first connection, and what its settings are read from when that is long gone. */
   readonly sql: postgres.Sql
 
-  /** `onStatementLost` is called each time that PostgreSQL does not know what was prepared. */
-  constructor(openClient: OpenClient, limits: PoolLimits, onStatementLost: () => void) {
+  constructor(openClient: OpenClient, limits: PoolLimits, events: PoolEvents) {
     this.#openClient = openClient
     this.#limits = limits
-    this.#onStatementLost = onStatementLost
+    this.#events = events
     const first = this.#createConnection()
     this.sql = first.sql
     this.#connections = [first]
@@ -127,17 +143,29 @@ export class ConnectionPool implements StatementRunner, TaskListener {
     if (error instanceof Error && error.name === 'PostgresError') this.onData(task)
     if (getErrorCode(error) === 'CONNECT_TIMEOUT' && !task.connection?.isDiscarded) this.#serverReachable = false
     this.onResent(unwrapDrizzleError(error))
+    if (unfitServerCodes.has(getErrorCode(unwrapDrizzleError(error)))) this.#leaveServer(task.connection)
     this.#finishTask(task)
     task.fail(error)
   }
 
   onResent(error: unknown): void {
-    if (lostStatementCodes.has(getErrorCode(error))) this.#onStatementLost()
+    if (lostStatementCodes.has(getErrorCode(error))) this.#events.onStatementLost()
+  }
+
+  #leaveServer(connection: Connection | undefined): void {
+    if (!this.#events.onUnfitServer || !connection || connection.isDiscarded) return
+    this.#events.onUnfitServer()
+    this.#discard(connection)
   }
 
   async end(options?: { timeout?: number | undefined }): Promise<void> {
     this.#ended = true
-    await Promise.all([...this.#connections].map(({ sql }) => sql.end(options)))
+    await Promise.all(
+      [...this.#connections].map(({ sql, abort }) => {
+        abort()
+        return sql.end(options)
+      }),
+    )
     clearInterval(this.#deadlineTimer)
   }
 
@@ -194,9 +222,14 @@ export class ConnectionPool implements StatementRunner, TaskListener {
       // error, bytes that were not sent.
       if (connection.hasAnswered && !connection.isDiscarded && !this.#ended) this.#discard(connection)
     }
-    const sql = this.#openClient(onClose, first)
+    const onUnreachable = (error: Error) => {
+      if (!connection.isDiscarded) this.#discard(connection)
+      for (const task of this.#inFlight.filter((each) => each.connection === connection)) this.onError(task, error)
+    }
+    const { sql, abort } = this.#openClient({ onClose, onUnreachable }, first)
     const connection: Connection = {
       sql,
+      abort,
       send: getSendQuery(sql),
       taskCount: 0,
       load: 0,
@@ -277,6 +310,7 @@ export class ConnectionPool implements StatementRunner, TaskListener {
     connection.isDiscarded = true
     this.#connections.splice(this.#connections.indexOf(connection), 1)
     if (this.#pipelineTarget === connection) this.#pipelineTarget = undefined
+    connection.abort()
     void connection.sql.end({ timeout: discardTimeoutSeconds }).catch(() => {})
   }
 }

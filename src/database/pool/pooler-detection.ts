@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import postgres from 'postgres'
+import { HostSelector } from './host-selection.ts'
 
 /** How long the connection is kept busy at most, in ms: where there is but one for all, nobody else is served meanwhile. */
 const busyTimeoutMs = 500
@@ -19,7 +20,11 @@ export async function losesPreparedStatements(url: string): Promise<boolean> {
   const debug = () => {
     sentCount += 1
   }
-  const [firstClient, otherClient] = [postgres(url, { ...settings, debug }), postgres(url, settings)]
+  const hosts = new HostSelector(url)
+  const ignore = () => {}
+  const [first, other] = [hosts.createClientOptions(ignore), hosts.createClientOptions(ignore)]
+  const firstClient = postgres(hosts.url, { ...settings, ...first.options, debug })
+  const otherClient = postgres(hosts.url, { ...settings, ...other.options })
   const runPrepared = () => firstClient.unsafe('select $1::int', [1], { prepare: true })
   let isUndisturbed = false
   const isLost = async () => {
@@ -41,6 +46,8 @@ export async function losesPreparedStatements(url: string): Promise<boolean> {
       if (await isLost()) return true
     return false
   } finally {
+    first.abort()
+    other.abort()
     await Promise.all([firstClient.end({ timeout: 1 }), otherClient.end({ timeout: 1 })])
   }
 }

@@ -7,6 +7,8 @@ export type SendQuery = (query: object) => void
 export type Connection = {
   readonly sql: postgres.Sql
   readonly send: SendQuery
+  /** Lets it try no further server. */
+  readonly abort: () => void
   taskCount: number
   /** Of what is on it. */
   load: number

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
  */
 
 // Compiled code, types stripped, is kept from start to start; where the folder cannot be written, it is not.
-enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url)))
+enableCompileCache(fileURLToPath(new URL('../../../node_modules/.cache/compiled', import.meta.url)))
 
 // Node parses a package's package.json anew at each import from and within it, and Drizzle's has 180 KB: once is enough.
 const resolvedModules = new Map<string, ResolveFnOutput>()
