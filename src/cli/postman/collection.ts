@@ -1,5 +1,5 @@
 import type { buildOpenApiDocument } from '../../openapi/document.ts'
-import { apiWalk, type WalkStep } from './walk.ts'
+import { firstSteps, lastSteps, type WalkStep } from './walk.ts'
 
 type OpenApiDocument = ReturnType<typeof buildOpenApiDocument>
 
@@ -7,10 +7,10 @@ const getPath = (value: unknown, ...keys: string[]): unknown =>
   keys.reduce<unknown>((inner, key) => (inner === Object(inner) ? Reflect.get(Object(inner), key) : undefined), value)
 const keysOf = (value: unknown) => Object.keys(Object(value))
 
-/** Which variable stands for the id in a path. */
+/** Which variable stands for the id in a path, and keeps the id of what is made there. */
 const getIdVariable = (path: string): string => {
-  const [, plural = ''] = /^\/api\/(?:auth\/)?(\w+)s\//.exec(path) ?? []
-  return `{{${plural}Id}}`
+  const [, singular = ''] = /^\/api\/(?:auth\/)?(\w+)s(?:\/|$)/.exec(path) ?? []
+  return `${singular}Id`
 }
 
 /** A report's form as it goes over the wire, so that the collection needs no file beside it. */
@@ -54,34 +54,54 @@ function buildTestScript(operation: unknown, { statuses, saves = {} }: WalkStep)
   ]
 }
 
-function buildRequest(document: OpenApiDocument, step: WalkStep) {
-  for (const [path, methods] of Object.entries(document.paths))
-    for (const [method, operation] of Object.entries(methods)) {
-      if (getPath(operation, 'operationId') !== step.id) continue
-      const query = Object.entries(step.query ?? {}).map(([key, value]) => ({ key, value }))
-      const where = path.replace('{id}', getIdVariable(path))
-      const search = query.length > 0 ? `?${query.map(({ key, value }) => `${key}=${value}`).join('&')}` : ''
-      const open = getPath(operation, 'security', 'length') === 0
-      return {
-        name: String(getPath(operation, 'summary')),
-        request: {
-          method: method.toUpperCase(),
-          description: String(getPath(operation, 'description')),
-          ...(open && { auth: { type: 'noauth' } }),
-          ...buildBody(operation, step),
-          url: { raw: `{{baseUrl}}${where}${search}`, host: ['{{baseUrl}}'], path: where.split('/').slice(1), query },
-        },
-        event: [{ listen: 'test', script: { type: 'text/javascript', exec: buildTestScript(operation, step) } }],
-        tag: String(getPath(operation, 'tags', '0')),
-      }
-    }
-  throw new Error(`the document has no operation ${step.id}`)
+/** The operations of the document, each with where it stands. */
+const listOperations = (document: OpenApiDocument) =>
+  Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({
+      id: String(getPath(operation, 'operationId')),
+      path,
+      method,
+      operation,
+    })),
+  )
+type ListedOperation = ReturnType<typeof listOperations>[number]
+
+/** The whole walk: its steps, and one for each operation that none of them names. */
+export function buildApiWalk(document: OpenApiDocument): WalkStep[] {
+  const named = new Set([...firstSteps, ...lastSteps].map(({ id }) => id))
+  const others = listOperations(document).filter(({ id }) => !named.has(id))
+  const toStep = ({ id, path, operation }: ListedOperation): WalkStep =>
+    getPath(operation, 'responses', '201') ? { id, saves: { [getIdVariable(path)]: 'answer.id' } } : { id }
+  return [...firstSteps, ...others.map(toStep), ...lastSteps]
+}
+
+function buildRequest(operations: ListedOperation[], step: WalkStep) {
+  const found = operations.find(({ id }) => id === step.id)
+  if (!found) throw new Error(`the document has no operation ${step.id}`)
+  const { path, method, operation } = found
+  const query = Object.entries(step.query ?? {}).map(([key, value]) => ({ key, value }))
+  const where = path.replace('{id}', `{{${getIdVariable(path)}}}`)
+  const search = query.length > 0 ? `?${query.map(({ key, value }) => `${key}=${value}`).join('&')}` : ''
+  const open = getPath(operation, 'security', 'length') === 0
+  return {
+    name: String(getPath(operation, 'summary')),
+    request: {
+      method: method.toUpperCase(),
+      description: String(getPath(operation, 'description')),
+      ...(open && { auth: { type: 'noauth' } }),
+      ...buildBody(operation, step),
+      url: { raw: `{{baseUrl}}${where}${search}`, host: ['{{baseUrl}}'], path: where.split('/').slice(1), query },
+    },
+    event: [{ listen: 'test', script: { type: 'text/javascript', exec: buildTestScript(operation, step) } }],
+    tag: String(getPath(operation, 'tags', '0')),
+  }
 }
 
 /** The walk in folders: one for each run of requests about the same thing. */
 function buildFolders(document: OpenApiDocument) {
+  const operations = listOperations(document)
   const folders: { name: string; item: object[] }[] = []
-  for (const { tag, ...item } of apiWalk.map((step) => buildRequest(document, step))) {
+  for (const { tag, ...item } of buildApiWalk(document).map((step) => buildRequest(operations, step))) {
     if (folders.at(-1)?.name !== tag) folders.push({ name: tag, item: [] })
     folders.at(-1)?.item.push(item)
   }
