@@ -14,15 +14,15 @@ const user = (more: Record<string, unknown> = {}) => ({
   ...more,
 })
 
-describe('one\u2019s own account', () => {
-  it('is read and renamed', async () => {
+describe('One’s own account', () => {
+  it('an account reads and renames itself', async () => {
     const person = await api.register('Before')
     const changed = await person.patch('/api/auth/me', { name: ' After ' })
     expect([changed.status, changed.at('name')]).toEqual([200, 'After'])
     expect((await person.get('/api/auth/me')).body).toEqual(changed.body)
   })
 
-  it('changes its e-mail address only with the password', async () => {
+  it('an account changes its e-mail address only with the password', async () => {
     const person = await api.register('Mover')
     const email = `${crypto.randomUUID()}@example.org`
     for (const body of [{ email }, { email, currentPassword: 'wrong one' }]) {
@@ -36,20 +36,20 @@ describe('one\u2019s own account', () => {
     expect((await login(email)).status).toBe(200)
   })
 
-  it('does not take another account\u2019s address', async () => {
+  it('an account does not take another account’s address', async () => {
     const person = await api.register('Greedy')
     expect((await person.patch('/api/auth/me', { email: admin.email, currentPassword: password })).status).toBe(409)
   })
 
-  it('does not make itself an administrator', async () => {
+  it('an account does not make itself an administrator', async () => {
     const person = await api.register('Climber')
     const answer = await person.patch('/api/auth/me', { role: 'admin', active: true })
     expect([answer.status, answer.faults]).toEqual([400, ['role', 'active']])
   })
 })
 
-describe('a password', () => {
-  it('is changed with the old one, and ends every other session', async () => {
+describe('A password', () => {
+  it('a password is changed with the old one, which ends every other session', async () => {
     const person = await api.register('Changer')
     const other = await login(person.email)
     const change = (currentPassword: string, newPassword: string) =>
@@ -65,7 +65,7 @@ describe('a password', () => {
     expect((await login(person.email, 'brand new password')).status).toBe(200)
   })
 
-  it('leaves a row in the trail where it, or a reset token, was guessed wrong', async () => {
+  it('a wrong guess at a password or a reset token leaves an entry in the audit log', async () => {
     const person = await api.register('Guessed')
     const answers = [
       await person.post('/api/auth/password', { currentPassword: 'wrong one', newPassword: 'a brand new one' }),
@@ -83,7 +83,7 @@ describe('a password', () => {
     expect(entries).toMatchObject([own, own, { ...failed, userId: null, role: null }])
   })
 
-  it('is reset with a token of the administrator, once, and ends every session', async () => {
+  it('a password is reset with a token of the administrator, once, and every session ends', async () => {
     const person = await api.register('Forgetful')
     const reset = (token: string, newPassword: string) => api.send('POST', '/api/auth/reset', { token, newPassword })
     const voided = await admin.post(`/api/users/${person.id}/reset-token`)
@@ -97,7 +97,7 @@ describe('a password', () => {
     expect((await login(person.email, 'brand new password')).status).toBe(200)
   })
 
-  it('is not reset with a token of yesterday', async () => {
+  it('a password is not reset with a token of yesterday', async () => {
     const person = await api.register('Late')
     const opened = await admin.post(`/api/users/${person.id}/reset-token`)
     await api.db.execute(sql`update resets set expires_at = now() where user_id = ${person.id}`)
@@ -109,8 +109,8 @@ describe('a password', () => {
   })
 })
 
-describe('user administration', () => {
-  it('makes accounts of any role', async () => {
+describe('User administration', () => {
+  it('an administrator makes accounts of any role', async () => {
     for (const role of ['admin', 'doctor', 'patient']) {
       const made = await admin.post('/api/users', user({ role }))
       expect([made.status, made.at('role'), made.headers.get('Location')]).toEqual([201, role, `/api/users/${made.id}`])
@@ -119,7 +119,7 @@ describe('user administration', () => {
     }
   })
 
-  it('lists them by role, by what they may do, and by parts of name and address', async () => {
+  it('an administrator lists accounts by role, by what they may do, and by parts of name and address', async () => {
     const made = await admin.post('/api/users', user({ name: 'Zoë Quartermain', role: 'patient' }))
     expect((await admin.get('/api/users?q=zoe+quart')).each('id')).toEqual([made.id])
     expect((await admin.get('/api/users?role=patient&active=true&q=quarter')).each('id')).toEqual([made.id])
@@ -128,7 +128,7 @@ describe('user administration', () => {
     expect((await admin.get('/api/users?active=false&q=quarter')).each('id')).toEqual([made.id])
   })
 
-  it('changes a role at once and keeps the sessions', async () => {
+  it('an administrator changes a role at once, and the sessions stay', async () => {
     const person = await api.register('Promoted')
     expect((await person.get('/api/users')).status).toBe(403)
     expect((await admin.patch(`/api/users/${person.id}`, { role: 'admin' })).at('role')).toBe('admin')
@@ -137,7 +137,7 @@ describe('user administration', () => {
     expect((await person.get('/api/users')).status).toBe(403)
   })
 
-  it('deactivates an account at once, and brings none of its sessions back', async () => {
+  it('an administrator deactivates an account at once, and a later activation brings no session back', async () => {
     const person = await api.register('Suspended')
     await admin.patch(`/api/users/${person.id}`, { active: false })
     const refused = async () => [
@@ -149,13 +149,13 @@ describe('user administration', () => {
     expect([...(await refused()), (await login(person.email)).status]).toEqual([401, 401, 200])
   })
 
-  it('does not log out an active account that is made active', async () => {
+  it('an active account that is made active keeps its sessions', async () => {
     const person = await api.register('Unbothered')
     await admin.patch(`/api/users/${person.id}`, { active: true, name: 'Still here' })
     expect((await person.get('/api/auth/me')).at('name')).toBe('Still here')
   })
 
-  it('protects the last active administrator', async () => {
+  it('the last active administrator can be neither demoted nor deactivated', async () => {
     const others = (await admin.get('/api/users?role=admin&active=true')).each('id').filter((id) => id !== admin.id)
     for (const id of others) expect((await admin.patch(`/api/users/${id}`, { role: 'doctor' })).status).toBe(200)
     expect((await admin.patch(`/api/users/${admin.id}`, { role: 'doctor' })).status).toBe(409)
@@ -163,7 +163,7 @@ describe('user administration', () => {
     expect((await admin.patch(`/api/users/${admin.id}`, { name: 'Ada the Last', role: 'admin' })).status).toBe(200)
   })
 
-  it('keeps the role of an account that is linked to a doctor until it is unlinked', async () => {
+  it('an account that is linked to a doctor keeps its role until it is unlinked', async () => {
     const account = await admin.post('/api/users', user({ role: 'doctor' }))
     const linked = await admin.post('/api/doctors', doctor({ userId: account.id }))
     expect((await admin.patch(`/api/users/${account.id}`, { role: 'patient' })).status).toBe(409)
@@ -175,15 +175,15 @@ describe('user administration', () => {
   it.each([
     ['an unknown id', () => `/api/users/${crypto.randomUUID()}`],
     ['no id', () => '/api/users/me'],
-  ])('knows no account of %s', async (_, path) => {
+  ])('a user is not found by %s', async (_, path) => {
     expect((await admin.get(path())).status).toBe(404)
     expect((await admin.patch(path(), { nonsense: 1 })).status).toBe(404)
     expect((await admin.post(`${path()}/reset-token`)).status).toBe(404)
   })
 })
 
-describe('the first account', () => {
-  it('is the administrator, every later one a patient', async () => {
+describe('The first account', () => {
+  it('the first account is the administrator, and every later one is a patient', async () => {
     expect((await admin.get('/api/auth/me')).at('role')).toBe('admin')
     const person = await api.register('Second')
     expect((await person.get('/api/auth/me')).at('role')).toBe('patient')
@@ -192,18 +192,18 @@ describe('the first account', () => {
   })
 })
 
-describe('a reset token', () => {
+describe('A reset token', () => {
   const issued = async (of: Person) => (await admin.post(`/api/users/${of.id}/reset-token`)).string('token')
   const reset = (token: string) => api.send('POST', '/api/auth/reset', { token, newPassword: 'brand new password' })
 
-  it('is void once its owner has changed the password', async () => {
+  it('a reset token is void once its owner has changed the password', async () => {
     const person = await api.register('Changed')
     const token = await issued(person)
     await person.post('/api/auth/password', { currentPassword: password, newPassword: `${password}!` })
     expect((await reset(token)).faults).toEqual(['token'])
   })
 
-  it('is void once the account was deactivated', async () => {
+  it('a reset token is void once the account was deactivated', async () => {
     const person = await api.register('Deactivated')
     const token = await issued(person)
     await admin.patch(`/api/users/${person.id}`, { active: false })
@@ -211,7 +211,7 @@ describe('a reset token', () => {
     expect((await reset(token)).faults).toEqual(['token'])
   })
 
-  it('stays good where an account that is active is made active', async () => {
+  it('a reset token stays valid when an active account is made active', async () => {
     const person = await api.register('Active')
     const token = await issued(person)
     expect((await admin.patch(`/api/users/${person.id}`, { active: true })).status).toBe(200)
@@ -220,8 +220,8 @@ describe('a reset token', () => {
   })
 })
 
-describe('the account that is shown to its owner', () => {
-  it('says which doctor or patient it is, in its tag too, and no longer where that is deleted', async () => {
+describe('The account that is shown to its owner', () => {
+  it('an account and its ETag show its doctor and patient until those are deleted', async () => {
     const person = await api.register('Linked')
     const read = async () => {
       const answer = await person.get('/api/auth/me')
@@ -247,7 +247,7 @@ describe('the account that is shown to its owner', () => {
   })
 })
 
-describe('what outlasts a session', () => {
+describe('What outlasts a session', () => {
   /** Another process, which trusts the session of `person` for a while whatever has become of it. */
   async function trusting(person: Person) {
     const other = await Api.start(url)
@@ -267,19 +267,22 @@ describe('what outlasts a session', () => {
     ['the end of all sessions', (person) => person.post('/api/auth/logout-all')],
   ]
 
-  it.each(ends)('is not made after %s, by a process that has not heard of it either', async (_, end) => {
-    const person = await api.register('Stolen')
-    const { id: patientId } = await person.post('/api/patients', patient())
-    await admin.patch(`/api/users/${person.id}`, { role: 'admin' })
-    const other = await trusting(person)
-    await end(person)
-    const paths = [`/api/patients/${patientId}/calendar-feed`, `/api/users/${person.id}/reset-token`]
-    for (const path of paths) {
-      const answer = await other.send('POST', path, undefined, { token: person.access })
-      expect([path, answer.status]).toEqual([path, 401])
-    }
-    await other.stop()
-    expect(await api.db.execute(sql`select from feeds where user_id = ${person.id}`)).toHaveLength(0)
-    expect(await api.db.execute(sql`select from resets where user_id = ${person.id}`)).toHaveLength(0)
-  })
+  it.each(ends)(
+    'a session makes no feed and no reset token after %s, also in a process that still trusts it',
+    async (_, end) => {
+      const person = await api.register('Stolen')
+      const { id: patientId } = await person.post('/api/patients', patient())
+      await admin.patch(`/api/users/${person.id}`, { role: 'admin' })
+      const other = await trusting(person)
+      await end(person)
+      const paths = [`/api/patients/${patientId}/calendar-feed`, `/api/users/${person.id}/reset-token`]
+      for (const path of paths) {
+        const answer = await other.send('POST', path, undefined, { token: person.access })
+        expect([path, answer.status]).toEqual([path, 401])
+      }
+      await other.stop()
+      expect(await api.db.execute(sql`select from feeds where user_id = ${person.id}`)).toHaveLength(0)
+      expect(await api.db.execute(sql`select from resets where user_id = ${person.id}`)).toHaveLength(0)
+    },
+  )
 })

@@ -25,8 +25,8 @@ const asDoctor = async (name: string): Promise<{ person: Person; id: string }> =
   return { person, id: await made('/api/doctors', doctor({ userId: person.id })) }
 }
 
-describe('booking', () => {
-  it('answers with the appointment and both its sides', async () => {
+describe('Booking', () => {
+  it('a booking is answered with the appointment, its patient and its doctor', async () => {
     const ids = await pair()
     const booked = await admin.post('/api/appointments', {
       ...ids,
@@ -53,7 +53,7 @@ describe('booking', () => {
     expect((await admin.get(`/api/appointments/${booked.id}/`)).body).toEqual(booked.body)
   })
 
-  it('refuses what overlaps for the doctor or the patient; ends may touch, and cancelling frees', async () => {
+  it('a booking that overlaps for the doctor or the patient is refused; ends may touch, and cancelling frees the time', async () => {
     const [one, two] = [await pair(), await pair()]
     const booked = await book(one, 0, 2)
     for (const [ids, from, to] of [
@@ -76,7 +76,7 @@ describe('booking', () => {
     ['under five minutes', 0, 4 / 60, 'duration'],
     ['over eight hours', 0, 8.01, 'duration'],
     ['in the past', -100, -99, 'in-the-past'],
-  ])('refuses a time that is %s', async (_, from, to, type) => {
+  ])('a booking is refused when its time is %s', async (_, from, to, type) => {
     const refused = await book(await pair(), from, to)
     expect([refused.status, refused.at('type')]).toEqual([409, `/problems/${type}`])
   })
@@ -96,12 +96,12 @@ describe('booking', () => {
       { startsAt: '2030-02-30T10:00:00Z', endsAt: '2030-03-01T01:00:00Z' },
       ['startsAt'],
     ],
-  ])('refuses a range that %s', async (_, times, faults) => {
+  ])('a booking is refused when its range %s', async (_, times, faults) => {
     const refused = await admin.post('/api/appointments', { ...(await pair()), ...times })
     expect([refused.status, refused.faults]).toEqual([400, faults])
   })
 
-  it('knows neither unseen nor deleted people', async () => {
+  it('a booking does not find people who are deleted or not visible', async () => {
     const stranger = await api.register('Stranger')
     const ids = await pair()
     const unseen = await book(ids, 0, 1, stranger)
@@ -112,7 +112,7 @@ describe('booking', () => {
     expect((await book(ids)).faults).toEqual(['doctorId'])
   })
 
-  it('is for whoever added or is the patient and for the doctors who treat them, with any doctor', async () => {
+  it('a patient is booked with any doctor by whoever added them, by the patient and by the doctors who treat them', async () => {
     const owner = await api.register('Owner')
     const { person, id } = await asDoctor('Treating')
     const ids = await pair({}, owner)
@@ -123,8 +123,8 @@ describe('booking', () => {
   })
 })
 
-describe('an appointment', () => {
-  it('moves, and keeps its old time where the new one is taken', async () => {
+describe('An appointment', () => {
+  it('an appointment moves, and keeps its old time where the new one is taken', async () => {
     const ids = await pair()
     const [one, two] = [await book(ids, 0, 1), await book(ids, 5, 6)]
     const moved = await admin.patch(`/api/appointments/${one.id}`, { startsAt: at(2), endsAt: at(3) })
@@ -143,7 +143,7 @@ describe('an appointment', () => {
     )
   })
 
-  it('changes only while it is scheduled, and the same status again changes nothing', async () => {
+  it('an appointment changes only while it is scheduled, and setting the same status again changes nothing', async () => {
     const booked = await book(await pair())
     const path = `/api/appointments/${booked.id}`
     expect((await admin.patch(path, { status: 'scheduled' })).body).toEqual(booked.body)
@@ -160,7 +160,7 @@ describe('an appointment', () => {
     expect((await admin.get(path)).body).toEqual(cancelled.body)
   })
 
-  it('is not closed before it began, and its status does not change together with its times', async () => {
+  it('an appointment is not closed before it began, and its status does not change together with its times', async () => {
     const booked = await book(await pair())
     for (const status of ['completed', 'no_show'])
       expect((await admin.patch(`/api/appointments/${booked.id}`, { status })).status).toBe(409)
@@ -168,7 +168,7 @@ describe('an appointment', () => {
     expect([both.status, both.faults]).toEqual([400, ['status']])
   })
 
-  it('is completed and annotated by its own doctor, moved and cancelled by those who see the patient', async () => {
+  it('an appointment is completed and annotated by its own doctor, and moved and cancelled by those who see the patient', async () => {
     const owner = await api.register('Owner')
     const [own, treating] = [await asDoctor('Own'), await asDoctor('Treating')]
     const patientId = await made('/api/patients', patient(), owner)
@@ -191,7 +191,7 @@ describe('an appointment', () => {
     expect((await stranger.get('/api/appointments')).list()).toEqual([])
   })
 
-  it('keeps its people from being deleted until it is cancelled; a deleted patient\u2019s is hidden and comes back', async () => {
+  it('an appointment keeps its people from being deleted until it is cancelled; a deleted patient’s is hidden and comes back', async () => {
     const ids = await pair()
     const booked = await book(ids)
     for (const path of [`/api/patients/${ids.patientId}`, `/api/doctors/${ids.doctorId}`])
@@ -205,7 +205,7 @@ describe('an appointment', () => {
     expect((await admin.get(`/api/appointments/${booked.id}`)).at('doctor.name')).toBe('Dora Doctor')
   })
 
-  it('is not shown any more to the account of a doctor who was deleted', async () => {
+  it('an appointment is not shown any more to the account of a doctor who was deleted', async () => {
     const { person, id } = await asDoctor('Leaving')
     const booked = await book({ patientId: await made('/api/patients', patient()), doctorId: id })
     expect((await person.patch(`/api/appointments/${booked.id}`, { status: 'cancelled' })).status).toBe(200)
@@ -215,7 +215,7 @@ describe('an appointment', () => {
     expect((await person.get('/api/appointments')).list()).toEqual([])
   })
 
-  it('is listed by patient, doctor, status and start', async () => {
+  it('appointments are listed by patient, doctor, status and start', async () => {
     const ids = await pair()
     const [one, two] = [await book(ids, 0), await book(ids, 3)]
     await admin.patch(`/api/appointments/${one.id}`, { status: 'cancelled' })
@@ -238,8 +238,8 @@ const slots = async (id: string, from: string, to: string, minutes: number) => {
 }
 const day = (offset: number) => new Date(soon.getTime() + offset * 24 * hour).toISOString().slice(0, 10)
 
-describe('slots', () => {
-  it('are a grid over the hours, without what is booked', async () => {
+describe('Slots', () => {
+  it('slots are a grid over the working hours, without what is booked', async () => {
     const ids = await pair({ workingHours: everyDay('09:00', '11:00') })
     const on = (clock: string) => `${day(2)}T${clock}:00.000Z`
     expect(await slots(ids.doctorId, day(2), day(2), 30)).toEqual([on('09:00'), on('09:30'), on('10:00'), on('10:30')])
@@ -249,7 +249,7 @@ describe('slots', () => {
     expect(await slots(ids.doctorId, day(2), day(2), 30)).toEqual([on('10:00'), on('10:30')])
   })
 
-  it('are all day where there are no hours, and none where they are empty or the day is past', async () => {
+  it('slots fill the day where no hours are set, and there are none where the hours are empty or the day is past', async () => {
     const [always, never] = [await pair(), await pair({ workingHours: [] })]
     expect(await slots(always.doctorId, day(2), day(2), 480)).toHaveLength(3)
     expect(await slots(never.doctorId, day(2), day(2), 480)).toEqual([])
@@ -257,7 +257,7 @@ describe('slots', () => {
     expect((await book(never)).at('type')).toBe('/problems/outside-hours')
   })
 
-  it('are right on the day on which clocks go forward', async () => {
+  it('slots are right on the day on which clocks go forward', async () => {
     // Berlin, 2030-03-31: 02:00 becomes 03:00.
     const { doctorId } = await pair({
       timeZone: 'Europe/Berlin',
@@ -272,7 +272,7 @@ describe('slots', () => {
     expect(await slots(gap.doctorId, '2030-03-31', '2030-03-31', 30)).toEqual(['2030-03-31T01:30:00.000Z'])
   })
 
-  it('are right on the day on which clocks go back: 01:30 twice', async () => {
+  it('slots are right on the day on which clocks go back: 01:30 comes twice', async () => {
     // New York, 2030-11-03: 02:00 becomes 01:00.
     const { doctorId } = await pair({
       timeZone: 'America/New_York',
@@ -294,7 +294,7 @@ describe('slots', () => {
     ])
   })
 
-  it('run over spans that touch, also over midnight', async () => {
+  it('slots continue over spans that touch, also over midnight', async () => {
     const ids = await pair({ workingHours: [...everyDay('22:00', '24:00'), ...everyDay('00:00', '02:00')] })
     expect(await slots(ids.doctorId, day(2), day(2), 180)).toEqual([`${day(2)}T22:00:00.000Z`])
     const over = { ...ids, startsAt: `${day(2)}T23:00:00Z`, endsAt: `${day(3)}T01:00:00Z` }
@@ -319,13 +319,13 @@ describe('slots', () => {
     ['from=2030-01-01&to=2030-01-01&minutes=481', ['minutes']],
     ['from=2030-02-30&to=2030-03-01&minutes=30', ['from']],
     ['from=2030-01-01&to=2030-01-01&minutes=30&zone=UTC', ['zone']],
-  ])('refuse %s', async (query, faults) => {
+  ])('a request for slots with ?%s is refused', async (query, faults) => {
     const refused = await admin.get(`/api/doctors/${(await pair()).doctorId}/slots?${query}`)
     expect([refused.status, refused.faults]).toEqual([400, faults])
     expect((await admin.get(`/api/doctors/${crypto.randomUUID()}/slots?${query}`)).status).toBe(404)
   })
 
-  it('offer what can be booked and nothing else, in any zone, around the days on which clocks change', async () => {
+  it('every slot can be booked and no other time, in any zone, around the days on which clocks change', async () => {
     const clock = fc
       .integer({ min: 0, max: 47 })
       .map((half) => `${String(Math.floor(half / 2)).padStart(2, '0')}:${half % 2 === 0 ? '00' : '30'}`)

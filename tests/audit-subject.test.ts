@@ -68,25 +68,28 @@ async function recordOf(path: string, patientId: string): Promise<string> {
   return (await admin.post(`/api/patients/${patientId}/reports`, form)).id
 }
 
-describe('a refused request stands in the trail of the patient whom it names', () => {
-  it('who is tried is what the app has', () => {
+describe('Audit entries of refused requests', () => {
+  it('every route that names a patient is tried here', () => {
     expect(inPath.length).toBeGreaterThan(10)
     expect(inQuery).toEqual(['GET /api/mappings', 'GET /api/appointments', 'GET /api/audit'])
     expect(inPath).toEqual(expect.arrayContaining(byToken))
   })
 
-  it.each(inPath.filter((name) => !byToken.includes(name)))('by a stranger: %s', async (name) => {
-    const [method, path] = split(name)
-    const id = await newPatient()
-    for (const spelt of [id, id.toUpperCase()]) {
-      const { status, rows } = await rowsOf(stranger, method, path.replace(':id', spelt))
-      expect([403, 404]).toContain(status)
-      expect(rows).toEqual([{ action: 'auth.denied', about: [id] }])
-    }
-  })
+  it.each(inPath.filter((name) => !byToken.includes(name)))(
+    'a request of a stranger is logged for the patient in its path: %s',
+    async (name) => {
+      const [method, path] = split(name)
+      const id = await newPatient()
+      for (const spelt of [id, id.toUpperCase()]) {
+        const { status, rows } = await rowsOf(stranger, method, path.replace(':id', spelt))
+        expect([403, 404]).toContain(status)
+        expect(rows).toEqual([{ action: 'auth.denied', about: [id] }])
+      }
+    },
+  )
 
   it.each(['DELETE /api/patients/:id', 'POST /api/patients/:id/restore', 'GET /api/patients/:id/audit'])(
-    'by someone who sees the patient and may not do it: %s',
+    'a request of someone who sees the patient and may not do it is logged for the patient: %s',
     async (name) => {
       const [method, path] = split(name)
       const id = await newPatient()
@@ -96,13 +99,13 @@ describe('a refused request stands in the trail of the patient whom it names', (
     },
   )
 
-  it('by someone whose role may not, in a query', async () => {
+  it('a request that is refused for the role is logged for the patient in its query', async () => {
     const id = await newPatient()
     const { status, rows } = await rowsOf(stranger, 'GET', `/api/audit?patientId=${id}`)
     expect([status, rows]).toEqual([403, [{ action: 'auth.denied', about: [id] }]])
   })
 
-  it.each(ofRecord)('also where it names a record of theirs: %s', async (name) => {
+  it.each(ofRecord)('a refused request for a record is logged for the record’s patient: %s', async (name) => {
     const [method, path] = split(name)
     const id = await newPatient()
     const record = await recordOf(path, id)
@@ -111,7 +114,7 @@ describe('a refused request stands in the trail of the patient whom it names', (
     expect([status, rows]).toEqual([404, [{ action: 'auth.denied', about: [id] }]])
   })
 
-  it('also where it takes the patient for a mapping, and where there is no such patient', async () => {
+  it('a refused request at the path of a mapping is logged for the patient whose id it holds, if there is one', async () => {
     const id = await newPatient()
     expect((await rowsOf(stranger, 'GET', `/api/mappings/${id}`)).rows).toEqual([
       { action: 'auth.denied', about: [id] },
@@ -122,7 +125,7 @@ describe('a refused request stands in the trail of the patient whom it names', (
     ])
   })
 
-  it('also where it names them in its body', async () => {
+  it('a refused request is logged for the patient in its body', async () => {
     const id = await newPatient()
     const doctorId = (await admin.post('/api/doctors', doctor())).id
     const mapping = { patientId: id, doctorId }
@@ -135,17 +138,17 @@ describe('a refused request stands in the trail of the patient whom it names', (
   })
 })
 
-describe('a request that shows nothing stands in the trail of the patient whom it names', () => {
+describe('Audit entries of requests that show nothing', () => {
   const lists = inPath.filter((name) => /^GET .*:id\/(doctors|reports|audit)$/.test(name))
 
-  it.each(lists)('in its path: %s', async (name) => {
+  it.each(lists)('an empty list is logged for the patient in its path: %s', async (name) => {
     const id = await newPatient()
     const { status, rows } = await rowsOf(admin, 'GET', split(name)[1].replace(':id', id))
     expect(status).toBe(200)
     expect(rows).toEqual([{ action: expect.stringMatching(/\.list$/), about: [id] }])
   })
 
-  it.each(inQuery)('in its query: %s', async (name) => {
+  it.each(inQuery)('an empty list is logged for the patient in its query: %s', async (name) => {
     const id = await newPatient()
     const [, path] = split(name)
     for (const by of [admin, ...(path === '/api/audit' ? [] : [stranger, treating])]) {
@@ -155,15 +158,15 @@ describe('a request that shows nothing stands in the trail of the patient whom i
     }
   })
 
-  it('in place of a mapping', async () => {
+  it('an empty list at the path of a mapping is logged for the patient whose id it holds', async () => {
     const id = await newPatient()
     const { status, rows } = await rowsOf(admin, 'GET', `/api/mappings/${id}/`)
     expect([status, rows]).toEqual([200, [{ action: 'mapping.read', about: [id] }]])
   })
 })
 
-describe('a patient’s own trail', () => {
-  it('names no other patient, whatever showed several', async () => {
+describe('A patient’s own audit log', () => {
+  it('a patient’s own audit log names no other patient, also for lists that showed several', async () => {
     const person = await api.register('Owner')
     const [one, two] = [(await person.post('/api/patients', patient())).id, await newPatient()]
     const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString()
@@ -202,23 +205,26 @@ describe('a patient’s own trail', () => {
     expect(pages).toEqual(expect.arrayContaining(own.each('id')))
   })
 
-  it.each(ofRecord)('does not tell whether a record of another is there, nor whose: %s', async (name) => {
-    const [method, path] = split(name)
-    const person = await api.register('Owner')
-    const { id } = await person.post('/api/patients', patient())
-    const other = await newPatient()
-    const tried = [await recordOf(path, other), crypto.randomUUID()]
-    for (const record of tried) {
-      const { status } = await person.api.send(method, `${path.replace(':id', record)}?patientId=${id}`, undefined, {
-        token: person.access,
-      })
-      expect(status).toBe(404)
-    }
-    await api.env.auditWriter.flush()
-    const own = await person.get(`/api/patients/${id}/audit`)
-    const [first, second] = own.list().filter((entry) => Object(entry).action === 'auth.denied')
-    const same = { patientIds: [id], patientId: null, resourceId: null, changes: null, status: 404 }
-    expect([first, second]).toMatchObject([same, same])
-    expect(own.text).not.toContain(other)
-  })
+  it.each(ofRecord)(
+    'a patient’s own audit log tells neither whether a record of another exists nor whose it is: %s',
+    async (name) => {
+      const [method, path] = split(name)
+      const person = await api.register('Owner')
+      const { id } = await person.post('/api/patients', patient())
+      const other = await newPatient()
+      const tried = [await recordOf(path, other), crypto.randomUUID()]
+      for (const record of tried) {
+        const { status } = await person.api.send(method, `${path.replace(':id', record)}?patientId=${id}`, undefined, {
+          token: person.access,
+        })
+        expect(status).toBe(404)
+      }
+      await api.env.auditWriter.flush()
+      const own = await person.get(`/api/patients/${id}/audit`)
+      const [first, second] = own.list().filter((entry) => Object(entry).action === 'auth.denied')
+      const same = { patientIds: [id], patientId: null, resourceId: null, changes: null, status: 404 }
+      expect([first, second]).toMatchObject([same, same])
+      expect(own.text).not.toContain(other)
+    },
+  )
 })

@@ -33,8 +33,8 @@ const asDoctor = async (name: string) => {
   return { person, profile }
 }
 
-describe('the trail', () => {
-  it('has one row for each change of a patient, with what was and what is', async () => {
+describe('The audit log', () => {
+  it('each change of a patient leaves one entry, with what was and what is', async () => {
     const created = await left('POST', '/api/patients', { by: admin, body: patient({ phone: '+4930123456' }) })
     const id = created.answer.id
     const common = {
@@ -97,7 +97,7 @@ describe('the trail', () => {
     ])
   })
 
-  it('has one row for each look at a patient, and a list names all whom it showed', async () => {
+  it('each look at a patient leaves one entry, and that of a list names all whom it showed', async () => {
     const person = await api.register('Owner')
     const [one, two] = [await person.post('/api/patients', patient()), await person.post('/api/patients', patient())]
     const read = await left('GET', `/api/patients/${one.id}`, { by: person })
@@ -118,7 +118,7 @@ describe('the trail', () => {
     expect(list.rows).toMatchObject([{ action: 'patient.list', resource_id: null, patient_ids: [two.id, one.id] }])
   })
 
-  it('has a row for every refusal', async () => {
+  it('every refusal leaves an entry', async () => {
     const person = await api.register('Curious')
     const hidden = await admin.post('/api/patients', patient())
     const unseen = await left('GET', `/api/patients/${hidden.id}`, { by: person })
@@ -138,7 +138,7 @@ describe('the trail', () => {
     expect(noId.rows).toMatchObject([{ action: 'auth.denied', resource_id: null, status: 404 }])
   })
 
-  it('has rows for doctors and mappings', async () => {
+  it('changes of doctors and mappings leave entries', async () => {
     const { person, profile } = await asDoctor('Doc')
     expect(
       (await left('PATCH', `/api/doctors/${profile.id}`, { by: person, body: { experienceYears: 7 } })).rows,
@@ -168,7 +168,7 @@ describe('the trail', () => {
     ])
   })
 
-  it('has rows for signing in and out and for accounts, and no secret in them', async () => {
+  it('signing in and out and changes of accounts leave entries, and no secret is in them', async () => {
     const email = 'trail@example.org'
     const registered = await left('POST', '/api/auth/register', { body: { name: 'Trail', email, password } })
     const userId = registered.answer.string('user.id')
@@ -208,7 +208,7 @@ describe('the trail', () => {
       expect(all).not.toContain(secret)
   })
 
-  it('has no row of a request that changed and showed nothing', async () => {
+  it('a request that changed and showed nothing leaves no entry', async () => {
     const paths: [string, string, unknown?][] = [
       ['GET', '/healthz'],
       ['GET', '/api/patients'],
@@ -220,8 +220,8 @@ describe('the trail', () => {
   })
 })
 
-describe('a change', () => {
-  it('does not happen where its row cannot be written', async () => {
+describe('A change', () => {
+  it('a change does not happen where its entry cannot be written', async () => {
     const who = await admin.post('/api/patients', patient())
     const path = `/api/patients/${who.id}`
     await api.db.execute(sql`alter table audit add constraint broken check (action <> 'patient.update') not valid`)
@@ -232,14 +232,14 @@ describe('a change', () => {
 })
 
 it.each(['update audit set status = 200', 'delete from audit', 'truncate audit'])(
-  'PostgreSQL refuses: %s',
+  'PostgreSQL refuses to change the audit log: %s',
   async (statement) => {
     await expect(api.db.execute(sql.raw(statement))).rejects.toMatchObject({ cause: { code: '42501' } })
   },
 )
 
-describe('reading the trail', () => {
-  it('is the administrator\u2019s, by patient, user, action, request and time', async () => {
+describe('Reading the audit log', () => {
+  it('an administrator reads the audit log by patient, user, action, request and time', async () => {
     const person = await api.register('Read')
     const who = await person.post('/api/patients', patient())
     await person.get('/api/patients')
@@ -281,7 +281,7 @@ describe('reading the trail', () => {
     expect((await admin.get('/api/audit?from=yesterday&action=x')).faults).toEqual(['action', 'from'])
   })
 
-  it('of one patient is for whoever added them and the patient; not for their doctors, and hidden from others', async () => {
+  it('the audit log of a patient is shown to whoever added them and to the patient, and to no doctor or stranger', async () => {
     const [owner, self, stranger] = [
       await api.register('Adder'),
       await api.register('Self'),
@@ -301,7 +301,7 @@ describe('reading the trail', () => {
   })
 })
 
-it('writes nothing of people into the log, nor into answers to others', async () => {
+it('personal data and SQL stand neither in the log nor in the answer to a fault', async () => {
   const planted = { name: 'Xanthippe Plantagenet', phone: '+4915112345678', medicalHistory: 'planted history' }
   const who = await admin.post('/api/patients', patient(planted))
   await admin.get(`/api/patients?q=${encodeURIComponent(planted.name)}`)

@@ -77,8 +77,8 @@ async function scene() {
   return { person, id, patientId, booked, url: await subscribe('doctor', id, person) }
 }
 
-describe('a doctor’s feed', () => {
-  it('tells when, and neither who nor why', async () => {
+describe('A doctor’s feed', () => {
+  it('a doctor’s feed shows when the appointments are, and neither with whom nor why', async () => {
     const { booked, url } = await scene()
     const { name, refresh, events } = await feed(url)
     expect([name, refresh]).toEqual(['Appointments of Dora Doctor', 'PT1H'])
@@ -100,7 +100,7 @@ describe('a doctor’s feed', () => {
     for (const secret of ['Secret', 'itching', 'annotated']) expect(text).not.toContain(secret)
   })
 
-  it('tells who and why with detail=full, and never the notes', async () => {
+  it('a doctor’s feed shows patients and reasons with detail=full, and never the notes', async () => {
     const { url } = await scene()
     const { name, events } = await feed(`${url}&detail=full`)
     expect(name).toBe('Appointments of Dora Doctor')
@@ -108,7 +108,7 @@ describe('a doctor’s feed', () => {
     expect((await fetched(`${url}&detail=full`)).text).not.toContain('annotated')
   })
 
-  it('is read without signing in, whatever is accepted, with HEAD too, and is not cached', async () => {
+  it('a doctor’s feed is read without signing in, with any Accept header, also with HEAD, and is not cached', async () => {
     const { url } = await scene()
     for (const Accept of ['text/calendar', 'text/html', 'image/png', '*/*', 'application/json;q=0']) {
       const answer = await fetched(url, { Accept })
@@ -121,12 +121,12 @@ describe('a doctor’s feed', () => {
     expect((await fetched(url.replace(/[0-9a-f-]{36}/, (id) => id.toUpperCase()))).status).toBe(200)
   })
 
-  it('is empty where there is nothing to show', async () => {
+  it('a doctor’s feed is empty where there is nothing to show', async () => {
     const { person, id } = await asDoctor()
     expect((await feed(await subscribe('doctor', id, person))).events).toEqual([])
   })
 
-  it('has the doctor’s own appointments, and none of a deleted patient', async () => {
+  it('a doctor’s feed has the doctor’s own appointments, and none of a deleted patient', async () => {
     const { patientId, booked, url } = await scene()
     await book(patientId, (await asDoctor()).id, 5)
     expect((await feed(url)).events).toMatchObject([{ uid: `${booked}@hospital-api` }])
@@ -138,7 +138,7 @@ describe('a doctor’s feed', () => {
     expect((await feed(url)).events).toEqual([])
   })
 
-  it('reaches from 30 days ago to a year ahead', async () => {
+  it('a doctor’s feed reaches from 30 days ago to a year ahead', async () => {
     const { id, patientId, url } = await scene()
     const day = 24
     const now = (Date.now() - soon.getTime()) / hour
@@ -154,8 +154,8 @@ describe('a doctor’s feed', () => {
   })
 })
 
-describe('a patient’s feed', () => {
-  it('tells with whom; the patient’s name and the reason only with detail=full', async () => {
+describe('A patient’s feed', () => {
+  it('a patient’s feed names the doctor, and the patient and the reason only with detail=full', async () => {
     const { id, patientId } = await scene()
     const treating = await asDoctor()
     await admin.post('/api/mappings', { patientId, doctorId: treating.id })
@@ -175,8 +175,8 @@ describe('a patient’s feed', () => {
   })
 })
 
-describe('what changes', () => {
-  it('keeps its UID and says that it changed', async () => {
+describe('Events that change', () => {
+  it('an event keeps its UID when it changes, and says that it changed', async () => {
     const { person, booked, url } = await scene()
     const [before] = (await feed(url)).events
     await person.patch(`/api/appointments/${booked}`, { startsAt: at(3), endsAt: at(4) })
@@ -190,7 +190,7 @@ describe('what changes', () => {
     expect(later?.stamp).toBe(later?.modified)
   })
 
-  it('is cancelled, and not gone, so that phones take it away', async () => {
+  it('a cancelled appointment stays in the feed as cancelled, so that phones remove it', async () => {
     const { person, booked, url } = await scene()
     await person.patch(`/api/appointments/${booked}`, { status: 'cancelled' })
     expect((await feed(url)).events).toMatchObject([
@@ -198,14 +198,14 @@ describe('what changes', () => {
     ])
   })
 
-  it.each(['completed', 'no_show'])('stays in the calendar once it is %s', async (status) => {
+  it.each(['completed', 'no_show'])('an appointment stays in the feed once it is %s', async (status) => {
     const { booked, url } = await scene()
     await api.db.execute(sql`update appointments set starts_at = now() - interval '1 hour', ends_at = now(), status = ${status}
       where id = ${booked}`)
     expect((await feed(url)).events).toMatchObject([{ status: 'CONFIRMED', summary: 'Appointment' }])
   })
 
-  it('is newer when a name in it changes', async () => {
+  it('an event gets a newer time of change when a name in it changes', async () => {
     const { id, patientId, url } = await scene()
     const mine = await subscribe('patient', patientId, admin)
     const modified = async (url: string) => (await feed(url)).events[0]?.modified
@@ -221,8 +221,8 @@ describe('what changes', () => {
   })
 })
 
-describe('text', () => {
-  it('survives, whatever stands in it', async () => {
+describe('Text in feeds', () => {
+  it('any text is read back from the feed as it was written', async () => {
     const { id, patientId, booked, url } = await scene()
     const mine = await subscribe('patient', patientId, admin)
     const piece = fc.oneof(
@@ -269,14 +269,14 @@ describe('text', () => {
     )
   })
 
-  it('loses the controls that iCalendar has no way to say', async () => {
+  it('control characters that iCalendar cannot express are left out', async () => {
     const { patientId, url } = await scene()
     await admin.patch(`/api/patients/${patientId}`, { name: 'a\u0001b\u001bc\u007fd\u0085e\tf' })
     expect((await feed(`${url}&detail=full`)).events).toMatchObject([{ summary: 'abcde\tf' }])
   })
 })
 
-describe('a URL', () => {
+describe('The URL of a feed', () => {
   /** All that an answer tells, but for what is each answer's own. */
   const told = ({ status, headers, text }: Answer) => ({
     status,
@@ -289,7 +289,7 @@ describe('a URL', () => {
       expect(told(await fetched(url + query))).toEqual(await nothing())
   }
 
-  it('opens nothing but its own feed', async () => {
+  it('a feed’s URL opens nothing but its own feed', async () => {
     const [one, two] = [await scene(), await scene()]
     const token = new URL(one.url, 'http://x').searchParams.get('token') ?? ''
     expect(token).toMatch(/^[\w-]{43}$/)
@@ -314,7 +314,7 @@ describe('a URL', () => {
     expect((await api.send('GET', `/api/doctors/${one.id}`, undefined, { headers: bearer })).status).toBe(401)
   })
 
-  it('of someone who sees everything opens no more than that', async () => {
+  it('a feed’s URL opens no other feed, also where its maker sees everything', async () => {
     const [one, two] = [await scene(), await scene()]
     const ofDoctor = await subscribe('doctor', one.id, admin)
     const ofPatient = await subscribe('patient', one.patientId, admin)
@@ -324,7 +324,7 @@ describe('a URL', () => {
     expect((await feed(ofDoctor)).events).toHaveLength(1)
   })
 
-  it('takes no parameter but its own', async () => {
+  it('a feed’s URL takes no parameter but its own', async () => {
     const { url } = await scene()
     expectProblem(await fetched(`${url}&page=2`), 400, ['page'])
     expectProblem(await fetched(`${url}&detail=none&x=1`), 400, ['detail', 'x'])
@@ -334,7 +334,7 @@ describe('a URL', () => {
     expectProblem(await fetched(`${shouted}&page=2`), 400, ['page'])
   })
 
-  it('ends when it is revoked', async () => {
+  it('a feed’s URL stops working when it is revoked', async () => {
     const { person, id, url } = await scene()
     expect((await person.delete(`/api/doctors/${id}/calendar-feed`)).status).toBe(204)
     await ended(url)
@@ -342,7 +342,7 @@ describe('a URL', () => {
     expect((await person.delete(`/api/doctors/${id}/calendar-feed`)).status).toBe(404)
   })
 
-  it('ends when it is made anew, and nobody else’s does', async () => {
+  it('a feed’s URL stops working when the feed is made anew, and other URLs keep working', async () => {
     const { person, id, url } = await scene()
     const admins = await subscribe('doctor', id, admin)
     const anew = await subscribe('doctor', id, person)
@@ -354,7 +354,7 @@ describe('a URL', () => {
     expect((await feed(anew)).events).toHaveLength(1)
   })
 
-  it('ends with the account that made it, and does not come back with it', async () => {
+  it('a feed’s URL stops working with the account that made it, and does not come back with it', async () => {
     const { person, url } = await scene()
     await admin.patch(`/api/users/${person.id}`, { active: false })
     await ended(url)
@@ -362,13 +362,13 @@ describe('a URL', () => {
     await ended(url)
   })
 
-  it('is shut while the account that made it is inactive, however that came', async () => {
+  it('a feed’s URL is refused while the account that made it is inactive, also where the database was changed directly', async () => {
     const { person, url } = await scene()
     await api.db.execute(sql`update users set active = false where id = ${person.id}`)
     await ended(url)
   })
 
-  it('ends at once with the mapping that lets its doctor see the patient', async () => {
+  it('a feed’s URL stops working with the mapping that lets its doctor see the patient', async () => {
     const { patientId } = await scene()
     const treating = await asDoctor()
     const mapping = await made('/api/mappings', { patientId, doctorId: treating.id })
@@ -383,7 +383,7 @@ describe('a URL', () => {
     await ended(url)
   })
 
-  it('is shut once its doctor is another’s profile, is deleted, or whoever made it has another role', async () => {
+  it('a feed’s URL is refused once its doctor has another account or is deleted, or its maker has another role', async () => {
     const [unlinked, deleted, demoted] = [await scene(), await asDoctor(), await scene()]
     await admin.patch(`/api/doctors/${unlinked.id}`, { userId: null })
     await ended(unlinked.url)
@@ -401,7 +401,7 @@ describe('a URL', () => {
     await ended(ofPatient)
   })
 
-  it('is shut while the patient is deleted', async () => {
+  it('a feed’s URL is refused while the patient is deleted', async () => {
     const owner = await api.register('Owner')
     const id = await made('/api/patients', patient(), owner)
     const url = await subscribe('patient', id, owner)
@@ -411,7 +411,7 @@ describe('a URL', () => {
     expect((await feed(url)).events).toEqual([])
   })
 
-  it('is told once, and only its hash is kept', async () => {
+  it('a feed’s URL is shown once, and only its hash is kept', async () => {
     const { person, id } = await scene()
     const path = `/api/doctors/${id}/calendar-feed`
     const answer = await person.post(path)
@@ -436,7 +436,7 @@ describe('a URL', () => {
     expect(api.logged.join('\n')).toContain('/api/doctors/:id/calendar.ics')
   })
 
-  it('is revoked only as it was read, where that is asked for', async () => {
+  it('a feed is revoked only in the version of If-Match', async () => {
     const { person, id } = await scene()
     const path = `/api/doctors/${id}/calendar-feed`
     const stale = (await person.get(path)).headers.get('ETag') ?? ''
@@ -448,7 +448,7 @@ describe('a URL', () => {
     expect((await person.delete(path, { 'If-Match': etag })).status).toBe(204)
   })
 
-  it('outlives the sessions of whoever made it', async () => {
+  it('a feed’s URL outlives the sessions of whoever made it', async () => {
     const { person, url } = await scene()
     await person.post('/api/auth/logout-all')
     expect((await feed(url)).events).toHaveLength(1)
@@ -467,7 +467,7 @@ describe('a URL', () => {
       },
     ],
     ['they are deactivated', (person) => admin.patch(`/api/users/${person.id}`, { active: false })],
-  ])('ends where %s, and the trail says so', async (_, change) => {
+  ])('the URL of a person’s feed stops working when %s, and the audit log says so', async (_, change) => {
     const { person, id, url } = await scene()
     expect((await feed(url)).events).toHaveLength(1)
     await change(person)
@@ -482,7 +482,7 @@ describe('a URL', () => {
   })
 })
 
-describe('the trail', () => {
+describe('Audit entries of feeds', () => {
   const left = async (send: (headers: Record<string, string>) => Promise<Answer>) => {
     const id = crypto.randomUUID()
     await send({ 'X-Request-Id': id })
@@ -493,7 +493,7 @@ describe('the trail', () => {
     return rows.map(({ row }): unknown => JSON.parse(row))
   }
 
-  it('has one row for making and for revoking a feed', async () => {
+  it('making and revoking a feed leaves one entry each', async () => {
     const { patientId } = await scene()
     const path = `/api/patients/${patientId}/calendar-feed`
     const common = { user_id: admin.id, resource: 'feed', patient_id: patientId, patient_ids: null }
@@ -515,7 +515,7 @@ describe('the trail', () => {
     ])
   })
 
-  it('has one row for each fetch, in the name of whoever made the feed, with all whom it showed', async () => {
+  it('each fetch of a feed leaves one entry, in the name of whoever made the feed, with all whom it showed', async () => {
     const { person, id, patientId, url } = await scene()
     const second = await made('/api/patients', patient())
     await book(second, id, 4)
@@ -531,7 +531,7 @@ describe('the trail', () => {
     expect(await left((headers) => fetched(`${url}&page=2`, headers))).toEqual([])
   })
 
-  it('has one row for a feed that is refused, and none for a token that is nobody’s', async () => {
+  it('a refused feed leaves one entry, and an unknown token leaves none', async () => {
     const { person, id, url } = await scene()
     await admin.patch(`/api/doctors/${id}`, { userId: null })
     const denied = { action: 'auth.denied', resource: 'appointment', user_id: person.id, resource_id: id, status: 404 }

@@ -34,7 +34,7 @@ const withSecret = (url: string) => {
 }
 
 describe('npm run db:migrate', () => {
-  it('does nothing where there is nothing to do, and needs no JWT_SECRET', async () => {
+  it('npm run db:migrate does nothing where there is nothing to do, and needs no JWT_SECRET', async () => {
     const database = await copyOf(inject('template'))
     const { code, output } = await command('migrate', { ...withSecret(database.url), NODE_ENV: 'production' })
     await database.stop()
@@ -44,12 +44,12 @@ describe('npm run db:migrate', () => {
     )
   })
 
-  it('says in a sentence what it cannot reach', async () => {
+  it('npm run db:migrate says in a sentence which database it cannot reach', async () => {
     const { code, output } = await command('migrate', withSecret('postgres://127.0.0.1:1/hospital'))
     expect([code, output]).toEqual([1, 'Cannot reach the database hospital at 127.0.0.1:1 (ECONNREFUSED).'])
   })
 
-  it('says in a sentence that TLS failed', async () => {
+  it('npm run db:migrate says in a sentence that TLS failed', async () => {
     const server = createServer((socket) => {
       // Yes to TLS, and then something else.
       socket.once('data', () =>
@@ -68,7 +68,7 @@ describe('npm run db:migrate', () => {
     expect(output).toMatch(/^No TLS with the database hospital at 127\.0\.0\.1:\d+ \(ERR_SSL_\w+\): is its certificate/)
   })
 
-  it('names the settings at fault', async () => {
+  it('npm run db:migrate names the settings at fault', async () => {
     const { code, output } = await command('migrate', { DATABASE_URL: 's3cret', NODE_ENV: 'production' })
     expect(code).toBe(1)
     expect(output).toContain('DATABASE_URL: must be a URL such as postgres://')
@@ -90,7 +90,7 @@ describe('npm run db:seed', async () => {
   const seed = (...args: string[]) => command('seed', { ...withSecret(url), REPORTS_DIR: folder }, args)
   const count = async (table: keyof typeof tables) => api.db.$count(tables[table])
 
-  it('adds people that the API itself would take, with their trail', async () => {
+  it('npm run db:seed adds people that the API itself would take, with their audit entries', async () => {
     const { code, output } = await seed('--patients', '60', '--doctors', '7')
     expect(code).toBe(0)
     expect(output).toMatch(/^Added 7 doctors, 60 patients, \d+ mappings, \d+ appointments and 20 reports to /)
@@ -133,7 +133,7 @@ describe('npm run db:seed', async () => {
     expect(trail).toHaveLength(made)
   })
 
-  it('is the same for the same seed, and so adds nothing twice and more of the same when asked for more', async () => {
+  it('npm run db:seed makes the same data of the same seed: again it adds nothing, and more of the same when asked for more', async () => {
     const before = await api.db.select().from(patients).orderBy(patients.id)
     expect((await seed('--patients', '60', '--doctors', '7')).output).toMatch(/^Nothing to add/)
     expect((await seed('--patients', '80', '--doctors', '7')).output).toMatch(/^Added 0 doctors, 20 patients/)
@@ -142,7 +142,7 @@ describe('npm run db:seed', async () => {
     expect((await seed('--patients', '5', '--doctors', '2', '--seed', '2')).output).toMatch(/^Added 2 doctors, 5 pat/)
   })
 
-  it('makes accounts that can sign in and see what is theirs', async () => {
+  it('npm run db:seed makes accounts that can sign in and see what is theirs', async () => {
     const { output } = await seed('--patients', '80', '--doctors', '7')
     const [, secret = ''] = /with the password "([^"]+)"/.exec(output) ?? []
     const seen = async (role: string) => {
@@ -156,7 +156,7 @@ describe('npm run db:seed', async () => {
     expect(await seen('doctor')).toBeGreaterThan(1)
   })
 
-  it('makes an administrator only where there is no account', async () => {
+  it('npm run db:seed makes an administrator only where there is no account', async () => {
     const empty = await copyOf(inject('template'))
     const { output } = await command('seed', { ...withSecret(empty.url), REPORTS_DIR: folder }, [
       '--patients',
@@ -169,7 +169,7 @@ describe('npm run db:seed', async () => {
     expect(await api.db.select().from(users).where(eq(users.email, 'admin@example.org'))).toEqual([])
   })
 
-  it('leaves a production database alone unless that is meant', async () => {
+  it('npm run db:seed changes a production database only with the option for it', async () => {
     const production = { ...withSecret(url), NODE_ENV: 'production' }
     const refused = await command('seed', production, ['--seed', '3'])
     expect([refused.code, refused.output]).toEqual([1, expect.stringContaining('add --yes')])
@@ -178,7 +178,7 @@ describe('npm run db:seed', async () => {
     ).toBe(0)
   })
 
-  it('refuses options that mean nothing', async () => {
+  it('npm run db:seed refuses options with no meaning', async () => {
     for (const args of [['--patients', 'x'], ['--doctors', '-1'], ['--nonsense'], ['20']])
       expect(await seed(...args)).toEqual({ code: 1, output: expect.stringContaining('Usage: npm run db:seed') })
   })
@@ -190,7 +190,7 @@ describe('npm run create-admin', async () => {
     command('create-admin', withSecret(url), args, lines.map((line) => `${line}\n`).join(''))
   const someone = () => `${randomUUID()}@example.org`
 
-  it('makes an administrator who can sign in, and a row of the trail', async () => {
+  it('npm run create-admin makes an administrator who can sign in, and an audit entry', async () => {
     const email = someone()
     expect(await create(['  Grace  ', email.toUpperCase(), password])).toEqual({
       code: 0,
@@ -206,7 +206,7 @@ describe('npm run create-admin', async () => {
     expect(JSON.stringify(entry)).not.toContain('argon2')
   })
 
-  it('says that an address is taken, and changes nothing of its account', async () => {
+  it('npm run create-admin says that an address is taken, and changes nothing of its account', async () => {
     const before = await api.db.select().from(users)
     const [taken] = before
     const answer = await create(['Grace', taken?.email ?? '', password])
@@ -214,7 +214,7 @@ describe('npm run create-admin', async () => {
     expect(await api.db.select().from(users)).toEqual(before)
   })
 
-  it('holds to the rules of registration', async () => {
+  it('npm run create-admin applies the rules of registration', async () => {
     const outputs = await Promise.all([
       create(['', 'nobody', '']),
       create(['Grace', someone(), 'short']),
@@ -235,14 +235,14 @@ describe('npm run create-admin', async () => {
     expect(outputs[5]?.output).toContain('three lines')
   })
 
-  it('takes no password where others can read it', async () => {
+  it('npm run create-admin takes no password where others can read it', async () => {
     const email = someone()
     const answer = await create(['Grace', email, password], ['--password', password])
     expect(answer).toEqual({ code: 1, output: expect.stringContaining('takes no arguments') })
     expect(await api.db.select().from(users).where(eq(users.email, email))).toEqual([])
   })
 
-  it('leaves no first registration to become a second administrator', async () => {
+  it('npm run create-admin keeps the first registration from making a second administrator', async () => {
     const empty = await copyOf(inject('template'))
     const settings = withSecret(empty.url)
     expect((await command('create-admin', settings, [], `Grace\n${someone()}\n${password}\n`)).code).toBe(0)

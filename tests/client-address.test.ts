@@ -47,6 +47,6 @@ it.each([
   ],
   ['the hop is no address', ['127.0.0.1'], { 'X-Forwarded-For': 'unknown' }, loopback],
   ['the proxy says nothing', ['127.0.0.1'], {}, loopback],
-])('takes a request to be from the right address where %s', async (_, proxies, headers, expected) => {
+])('a request is taken to be from the right address where %s', async (_, proxies, headers, expected) => {
   expect(await senderOf(proxies, headers)).toEqual(expected)
 })

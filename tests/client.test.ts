@@ -5,7 +5,7 @@ import { password, world } from './support/api.ts'
 
 const { api } = await world()
 
-it('Hono’s client knows every path, what it takes and what it answers', async () => {
+it('Hono’s client has every path, what it takes and what it answers', async () => {
   // In a program of its own: hc<AppType>('http://127.0.0.1:8000').
   const client = hc<AppType>('http://hospital.test', {
     fetch: (input: RequestInfo | URL, init?: RequestInit) => app.fetch(new Request(input, init), api.env),
@@ -31,7 +31,7 @@ it('Hono’s client knows every path, what it takes and what it answers', async 
   expect(refused.status).toBe(400)
 })
 
-it('Hono’s client knows the type of each body, query and parameter', () => {
+it('Hono’s client has the type of each body, query and parameter', () => {
   const { api: paths } = hc<AppType>('http://hospital.test')
   type Patch = InferRequestType<(typeof paths.patients)[':id']['$patch']>
   expectTypeOf<Patch['param']>().toEqualTypeOf<{ id: string }>()

@@ -13,7 +13,7 @@ const faultsOf = (settings: Record<string, unknown>) => {
   }
 }
 
-describe('a setting that cannot be used', () => {
+describe('Settings that cannot be used', () => {
   it.each([
     ['PORT', '99999', 'must be a whole number from 0 to 65535'],
     ['PORT', '-1', 'must be a whole number from 0 to 65535'],
@@ -35,18 +35,18 @@ describe('a setting that cannot be used', () => {
     ['DATABASE_URL', 'postgres://one/hospital?host=two', 'must name its hosts before'],
     ['DATABASE_URL', 'postgres://one,two/d?target_session_attrs=standby', 'must ask for a server that takes writes'],
     ['JWT_SECRET', 'short', 'must be at least 32 bytes long'],
-  ])('%s=%j says what it must be', (name, value, message) => {
+  ])('the setting %s=%j is refused, and the message says what it must be', (name, value, message) => {
     const faults = faultsOf({ [name]: value })
     expect(faults).toContain(`${name}: ${message}`)
     expect(faults.split('\n')).toHaveLength(2)
   })
 
-  it('is no URL of a database whose password holds what would part hosts', () => {
+  it('the URL of a database is taken with a comma and a slash in its password', () => {
     const url = 'postgresql://u:a,b%2Fc%2Cd@db.example.org/hospital?sslmode=verify-full'
     expect(parseConfig({ ...good, DATABASE_URL: url }).DATABASE_URL).toBe(url)
   })
 
-  it('is not one that is left blank, or a number of wrangler.toml', () => {
+  it('a setting that is blank, or a number of wrangler.toml, is taken', () => {
     expect(parseConfig({ ...good, PORT: '', WEB_CONCURRENCY: '1', PASSWORD_MIN_LENGTH: 12 })).toMatchObject({
       PORT: 8000,
       PASSWORD_MIN_LENGTH: 12,
@@ -54,18 +54,18 @@ describe('a setting that cannot be used', () => {
   })
 })
 
-describe('a variable that looks like a setting and is none', () => {
+describe('Variables that look like settings', () => {
   it.each([
     ['WEB_CONCURENCY', 'WEB_CONCURENCY is no setting, and is not read: is WEB_CONCURRENCY meant?'],
     ['METRIC_TOKEN', 'METRIC_TOKEN is no setting, and is not read: is METRICS_TOKEN meant?'],
     ['TRUST_PROXYS', 'TRUST_PROXYS is no setting, and is not read: is TRUST_PROXY meant?'],
     ['JWT_KEY', 'JWT_KEY is no setting, and is not read.'],
     ['DATABASE_HOST', 'DATABASE_HOST is no setting, and is not read.'],
-  ])('%s is named, without its value', (name, sentence) => {
+  ])('the variable %s is named, without its value', (name, sentence) => {
     expect(findMisspeltSettings({ [name]: 'planted' })).toEqual([sentence])
   })
 
-  it('is none of others’ and none of ours', () => {
+  it('no variable of another program and no setting is named', () => {
     const others = ['PATH', 'HOME', 'HOSTNAME', 'PORTS', 'PGHOST', 'OTEL_SERVICE_NAME', 'npm_config_registry', 'LANG']
     const ours = ['PORT', 'DATABASE_URL', 'DATABASE_PASSWORD', 'S3_BUCKET', 'AUDIT_SPOOL_DIR']
     expect(findMisspeltSettings(Object.fromEntries([...others, ...ours].map((name) => [name, 'x'])))).toEqual([])
@@ -73,7 +73,7 @@ describe('a variable that looks like a setting and is none', () => {
   })
 })
 
-describe('in production', async () => {
+describe('Settings in production', async () => {
   const { api, admin } = await world()
 
   it('the first to register is no administrator, unless the settings say so', () => {
@@ -83,7 +83,7 @@ describe('in production', async () => {
     expect(parseConfig({ ...good, FIRST_USER_IS_ADMIN: 'false' }).FIRST_USER_IS_ADMIN).toBe(false)
   })
 
-  it('figures are for who has the METRICS_TOKEN, and there are none without one', async () => {
+  it('metrics are shown only with the METRICS_TOKEN, and not at all where none is set', async () => {
     const config = { ...api.env.config, NODE_ENV: 'production' } as const
     const ask = (more: object, token?: string) =>
       api.send('GET', '/metrics', undefined, { token, env: { config: { ...config, ...more } } })

@@ -8,7 +8,7 @@ const { api } = await world()
 /** Raised by a trigger under this name. */
 const raisedByTriggers = ['appointments_to_come']
 
-describe('every constraint of the database', async () => {
+describe('Constraints of the database', async () => {
   const rows = await api.db.execute<{ name: string }>(sql`
     select conname as name from pg_constraint where connamespace = 'public'::regnamespace and contype in ('u', 'f', 'c', 'x')
     union
@@ -17,11 +17,11 @@ describe('every constraint of the database', async () => {
     order by name`)
   const names = rows.map(({ name }) => name)
 
-  it.each(names)('%s has a problem of its own, or says why nobody runs into it', (name) => {
+  it.each(names)('the constraint %s has a problem of its own, or says why no caller violates it', (name) => {
     expect(constraintProblems).toHaveProperty(name)
   })
 
-  it('is there where a problem names it', () => {
+  it('every constraint that a problem names is in the database', () => {
     expect(Object.keys(constraintProblems).filter((name) => !names.includes(name))).toEqual(raisedByTriggers)
   })
 })

@@ -12,7 +12,7 @@ const asAdmin = { token: admin.access }
 const key = { 'Idempotency-Key': 'cors' }
 const names = (header: string | null) => header?.toLowerCase().split(/, ?/) ?? []
 
-describe('a page of CORS_ORIGINS', () => {
+describe('Pages of CORS_ORIGINS', () => {
   it.each<[status: number, method: string, path: string, body?: unknown, headers?: Record<string, string>]>([
     [200, 'GET', path],
     [200, 'HEAD', path],
@@ -27,7 +27,7 @@ describe('a page of CORS_ORIGINS', () => {
     [405, 'PUT', '/api/patients'],
     [406, 'GET', path, undefined, { Accept: 'text/html' }],
     [412, 'PATCH', path, {}, { 'If-Match': '"x"' }],
-  ])('may read a %d to %s %s, without credentials', async (status, method, path, body, headers = {}) => {
+  ])('a page may read a %d to %s %s, without credentials', async (status, method, path, body, headers = {}) => {
     const answer = await api.send(method, path, body, { ...asAdmin, headers: { ...headers, Origin: origin } })
     expect(answer.status).toBe(status)
     expect(answer.headers.get('Access-Control-Allow-Origin')).toBe(origin)
@@ -41,12 +41,12 @@ describe('a page of CORS_ORIGINS', () => {
     if (path.startsWith('/api/')) expect(answer.headers.get('Cache-Control')).toBe('no-store')
   })
 
-  it('may read that it is not signed in', async () => {
+  it('a page may read that it is not signed in', async () => {
     const answer = await api.send('GET', path, undefined, { headers: { Origin: origin } })
     expect([answer.status, answer.headers.get('Access-Control-Allow-Origin')]).toEqual([401, origin])
   })
 
-  it('may ask beforehand, and hears of the methods and headers there are', async () => {
+  it('a page may send a preflight request, and is told the methods and headers that there are', async () => {
     const asked = ['authorization', 'content-type', 'idempotency-key', 'if-match', 'traceparent', 'x-request-id']
     const answer = await api.send('OPTIONS', path, undefined, {
       headers: {
