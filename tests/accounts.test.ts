@@ -163,6 +163,12 @@ describe('User administration', () => {
     expect((await admin.patch(`/api/users/${admin.id}`, { name: 'Ada the Last', role: 'admin' })).status).toBe(200)
   })
 
+  it('a taken e-mail address is a conflict that says so where an administrator sets it', async () => {
+    const [one, other] = [await admin.post('/api/users', user()), await admin.post('/api/users', user())]
+    const taken = await admin.patch(`/api/users/${one.id}`, { email: other.string('email') })
+    expect([taken.status, taken.text]).toEqual([409, expect.stringContaining('e-mail')])
+  })
+
   it('an account that is linked to a doctor keeps its role until it is unlinked', async () => {
     const account = await admin.post('/api/users', user({ role: 'doctor' }))
     const linked = await admin.post('/api/doctors', doctor({ userId: account.id }))

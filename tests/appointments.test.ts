@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { doctor, type Person, patient, world } from './support/api.ts'
@@ -141,6 +142,40 @@ describe('An appointment', () => {
     expect((await admin.patch(`/api/appointments/${two.id}`, { startsAt: at(-100), endsAt: at(-99) })).at('type')).toBe(
       '/problems/in-the-past',
     )
+  })
+
+  it('an appointment may last eight hours, and five minutes, and no more and no less', async () => {
+    const lengths: [hours: number, status: number][] = [
+      [8, 201],
+      [8 + 1 / 60, 409],
+      [5 / 60, 201],
+      [4 / 60, 409],
+    ]
+    for (const [hours, status] of lengths) expect((await book(await pair(), 0, hours)).status).toBe(status)
+  })
+
+  it('an appointment does not move outside the hours of its doctor', async () => {
+    const hours = { timeZone: 'UTC', workingHours: [{ day: 'mon', from: '09:00', to: '17:00' }] }
+    const monday = { startsAt: '2040-01-02T10:00:00.000Z', endsAt: '2040-01-02T11:00:00.000Z' }
+    const booked = await admin.post('/api/appointments', { ...(await pair(hours)), ...monday })
+    expect(booked.status, booked.text).toBe(201)
+    const path = `/api/appointments/${booked.id}`
+    const moved = await admin.patch(path, { startsAt: '2040-01-02T17:00:00.000Z', endsAt: '2040-01-02T18:00:00.000Z' })
+    expect([moved.status, moved.at('type')]).toEqual([409, '/problems/outside-hours'])
+    expect((await admin.get(path)).body).toEqual(booked.body)
+  })
+
+  it('an appointment of a deleted patient cannot be changed, also by whoever added the patient', async () => {
+    const owner = await api.register('Owner')
+    const patientId = await made('/api/patients', patient(), owner)
+    const booked = await book({ patientId, doctorId: await made('/api/doctors', doctor()) }, 0, 1, owner)
+    await api.db.execute(
+      sql`update appointments set starts_at = now() - interval '2 hours', ends_at = now() - interval '1 hour' where id = ${booked.id}`,
+    )
+    expect((await owner.delete(`/api/patients/${patientId}`)).status).toBe(204)
+    expect((await owner.patch(`/api/appointments/${booked.id}`, { reason: 'planted' })).status).toBe(404)
+    const [row] = await api.db.execute(sql`select reason from appointments where id = ${booked.id}`)
+    expect(row?.reason).toBeNull()
   })
 
   it('an appointment changes only while it is scheduled, and setting the same status again changes nothing', async () => {

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { describe, expect, it } from 'vitest'
-import { type Answer, doctor, type Person, password, patient, world } from './support/api.ts'
+import { type Answer, doctor, Person, password, patient, world } from './support/api.ts'
 
 const { api, admin } = await world()
 
@@ -182,7 +182,7 @@ describe('The audit log', () => {
     const login = await left('POST', '/api/auth/login', { body: { email, password } })
     expect(login.rows).toMatchObject([{ action: 'auth.login', user_id: userId, status: 200 }])
     const refresh = await left('POST', '/api/auth/refresh', { body: { refresh: login.answer.string('refresh') } })
-    expect(refresh.rows).toMatchObject([{ action: 'auth.refresh', user_id: userId }])
+    expect(refresh.rows).toMatchObject([{ action: 'auth.refresh', user_id: userId, role: 'patient' }])
     const created = await left('POST', '/api/users', {
       by: admin,
       body: { name: 'U', email: 'u@example.org', password, role: 'doctor' },
@@ -196,7 +196,24 @@ describe('The audit log', () => {
       },
     ])
     const logout = await left('POST', '/api/auth/logout', { body: { refresh: refresh.answer.string('refresh') } })
-    expect(logout.rows).toMatchObject([{ action: 'auth.logout', user_id: userId, status: 204 }])
+    const [session] = await api.db.execute(
+      sql`select id from sessions where user_id = ${userId} and revoked_at is not null`,
+    )
+    expect(logout.rows).toMatchObject([
+      { action: 'auth.logout', user_id: userId, status: 204, resource_id: session?.id },
+    ])
+    const again = await api.send('POST', '/api/auth/login', { email, password })
+    const person = new Person(api, userId, email, again.string('access'), again.string('refresh'))
+    const newPassword = 'another long password'
+    const changed = await left('POST', '/api/auth/password', {
+      by: person,
+      body: { currentPassword: password, newPassword },
+    })
+    expect(changed.rows).toMatchObject([
+      { action: 'auth.password_changed', user_id: userId, resource_id: userId, status: 204 },
+    ])
+    const logoutAll = await left('POST', '/api/auth/logout-all', { by: person })
+    expect(logoutAll.rows).toMatchObject([{ action: 'auth.logout', user_id: userId, resource_id: null }])
     const all = JSON.stringify((await api.db.execute(sql`select * from audit`)).map((row) => row))
     for (const secret of [
       password,

@@ -448,6 +448,15 @@ describe('The URL of a feed', () => {
     expect((await person.delete(path, { 'If-Match': etag })).status).toBe(204)
   })
 
+  it('of a patient ends with a change of the password, and the patient’s trail says so', async () => {
+    const person = await api.register('Owner')
+    const patientId = (await person.post('/api/patients', patient())).id
+    await subscribe('patient', patientId, person)
+    await person.post('/api/auth/password', { currentPassword: password, newPassword: `${password}!` })
+    const rows = await api.db.execute(sql`select from audit where action = 'feed.delete' and patient_id = ${patientId}`)
+    expect(rows).toHaveLength(1)
+  })
+
   it('a feed’s URL outlives the sessions of whoever made it', async () => {
     const { person, url } = await scene()
     await person.post('/api/auth/logout-all')

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { describe, expect, it } from 'vitest'
+import { findUnguardedRoutes } from '../src/access/can.ts'
 import { app } from '../src/app.ts'
 import { type Answer, doctor, type Person, password, patient, world } from './support/api.ts'
 
@@ -323,4 +324,10 @@ describe('a list shows a patient to those who see them, and to nobody else', () 
       expect([who, answer.at('results'), answer.at('count')]).toEqual([who, [], 0])
     }
   })
+})
+
+it('a route whose first handler is no guard is found', () => {
+  const handler = () => {}
+  const routes = [...app.routes, { method: 'GET', path: '/planted', handler }]
+  expect(findUnguardedRoutes(routes)).toEqual(['GET /planted'])
 })

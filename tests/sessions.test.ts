@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { sign } from 'hono/jwt'
 import { describe, expect, it, vi } from 'vitest'
-import { type Answer, Api, type Person, password, secret, world } from './support/api.ts'
+import { type Answer, Api, type Person, password, patient, secret, world } from './support/api.ts'
 
 const { api, url, admin } = await world()
 
@@ -343,7 +343,9 @@ describe('ending sessions', () => {
     const send = (method: string, path: string, body?: unknown) =>
       other.send(method, path, body, { headers: { Authorization: `Bearer ${person.access}` } })
     expect((await send('GET', '/api/users')).status).toBe(200)
+    const patientId = (await admin.post('/api/patients', patient())).id
     await person.post('/api/auth/logout')
+    const feed = await send('POST', `/api/patients/${patientId}/calendar-feed`)
     const changes = [
       await send('PATCH', `/api/users/${someone.id}`, { role: 'admin' }),
       await send('POST', '/api/users', { name: 'New', email: 'new@example.org', password, role: 'admin' }),
@@ -351,7 +353,7 @@ describe('ending sessions', () => {
       await send('PATCH', '/api/auth/me', { name: 'Other' }),
       await send('POST', '/api/auth/password', { currentPassword: password, newPassword: 'another long password' }),
     ]
-    expect(changes.map(({ status }) => status)).toEqual([401, 401, 401, 401, 401])
+    expect([feed, ...changes].map(({ status }) => status)).toEqual([401, 401, 401, 401, 401, 401])
     await other.stop()
   })
 

@@ -81,6 +81,6 @@ export type PermissionName = keyof typeof permissions
 export const getPermission = (name: PermissionName): Permission => permissions[name]
 
 /** Whether a role may do it, on some row at least. */
-export const roleMay = (role: Role, name: PermissionName): boolean => getPermission(name)[role] !== null
+export const roleMay = (role: Role, name: PermissionName): boolean => Boolean(getPermission(name)[role])
 /** The roles that may do it. */
 export const rolesWith = (name: PermissionName): Role[] => roles.filter((role) => roleMay(role, name))

@@ -1,5 +1,6 @@
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import type { AuditWriter, Logger } from '../context.ts'
 import { newId } from '../database/id.ts'
 
@@ -40,7 +41,8 @@ export async function replaySpool(
     const file = join(folder, name)
     try {
       const rows = (await readFile(file, 'utf8')).split('\n').filter(Boolean)
-      while (!stopped.aborted && !(await auditWriter.writeRows(rows))) await abortableDelay(retryIntervalMs, stopped)
+      while (!stopped.aborted && !(await auditWriter.writeRows(rows)))
+        await setTimeout(retryIntervalMs, undefined, { signal: stopped, ref: false }).catch(() => {})
       if (stopped.aborted) return
       await rm(file, { force: true })
       log.info({ msg: 'audit entries of an earlier process were written', entries: rows.length, file })
@@ -51,10 +53,3 @@ export async function replaySpool(
     }
   }
 }
-
-const abortableDelay = (ms: number, stopped: AbortSignal) =>
-  new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    timer.unref()
-    stopped.addEventListener('abort', () => resolve(), { once: true })
-  })

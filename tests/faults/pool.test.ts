@@ -436,5 +436,6 @@ describe('the trail', () => {
     for (const one of [entry(), entry(), entry()]) writer.enqueue(one)
     await flushAtShutdown(writer, log)
     expect(JSON.parse(logged.at(-1) ?? '{}')).toMatchObject({ msg: 'audit entries were lost', lost: 3 })
+    expect(await writer.writeRows(['{}'])).toBe(false)
   })
 })

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
@@ -215,6 +215,34 @@ describe('entries that a process could not write before it stopped', () => {
       sql`select count(*)::int as n from audit where request_id like 'spooled-%'`,
     )
     expect(found?.n).toBe(3)
+    expect(api.logged.filter((line) => line.includes('audit entries of an earlier process were written'))).not.toEqual(
+      [],
+    )
+    await rm(folder, { recursive: true })
+  })
+
+  it('a file that cannot be read is told of, and stays', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'hospital-spool-'))
+    await mkdir(join(folder, `audit-${crypto.randomUUID()}.jsonl`))
+    await replaySpool(folder, api.env.auditWriter, api.env.logger, new AbortController().signal)
+    expect(api.logged.filter((line) => line.includes('could not be read'))).toHaveLength(1)
+    expect(await readdir(folder)).toHaveLength(1)
+    await rm(folder, { recursive: true })
+  })
+
+  it('stay in their file where the process stops before the database has taken them', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'hospital-spool-'))
+    const file = await saveToSpool(folder, ['{}'])
+    const stopping = new AbortController()
+    const auditWriter = {
+      ...api.env.auditWriter,
+      async writeRows() {
+        stopping.abort()
+        return false
+      },
+    }
+    await replaySpool(folder, auditWriter, api.env.logger, stopping.signal)
+    expect((await readdir(folder)).map((name) => join(folder, name))).toEqual([file])
     await rm(folder, { recursive: true })
   })
 })

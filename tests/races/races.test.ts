@@ -245,6 +245,18 @@ describe('a calendar feed', () => {
       expect((await admin.get(path)).id).toBe(answers[opened.findIndex(({ status }) => status === 200)]?.id)
     }
   })
+
+  it('a feed that is deleted many times at once is deleted once, with one entry', async () => {
+    const { id } = await admin.post('/api/patients', patient())
+    const path = `/api/patients/${id}/calendar-feed`
+    for (const round of rounds) {
+      await admin.post(path)
+      const answers = await times(6, (i) => either(i).send('DELETE', path, undefined, { token: admin.access }))
+      expect(statuses(answers)).toEqual([204, 404, 404, 404, 404, 404])
+      const entries = await api.db.execute(sql`select from audit where action = 'feed.delete' and patient_id = ${id}`)
+      expect(entries).toHaveLength(round + 1)
+    }
+  })
 })
 
 describe('the throttle', () => {
