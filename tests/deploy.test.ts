@@ -46,32 +46,32 @@ const copied = instructions('COPY')
   .filter((rest) => !rest.startsWith('--from'))
   .flatMap((rest) => rest.split(' ').slice(0, -1))
 
-describe('production', () => {
-  it('loads no package that only development installs', () => {
+describe('A production install', () => {
+  it('a production install loads no package that only development installs', () => {
     expect(reached.packages).toContain('postgres')
     expect(reached.packages.filter((name) => !(name in packageJson.dependencies))).toEqual([])
   })
 
-  it('finds each file that it loads in the image', () => {
+  it('a production install finds in the image each file that it loads', () => {
     const inImage = (file: string) => copied.some((name) => file === name || file.startsWith(`${name}/`))
     expect(reached.files.length).toBeGreaterThan(50)
     expect(reached.files.filter((file) => !inImage(file))).toEqual([])
   })
 })
 
-describe('the Dockerfile', () => {
-  it('starts what npm start does, without a shell between, and not as root', () => {
+describe('The Dockerfile', () => {
+  it('the Dockerfile starts what npm start does, without a shell between, and not as root', () => {
     const [cmd = ''] = instructions('CMD')
     expect(JSON.parse(cmd)).toEqual(command('start').split(' '))
     expect(instructions('USER')).toEqual(['1000:1000'])
   })
 
-  it('takes the Node that the project is tested with', () => {
+  it('the Dockerfile takes the Node that the project is tested with', () => {
     const [major] = packageJson.devDependencies.node.split('.')
     expect(instructions('FROM').map((image) => /^node:(\d+)-/.exec(image)?.[1])).toEqual([major, major])
   })
 
-  it('copies exactly what .dockerignore lets through', () => {
+  it('the Dockerfile copies exactly what .dockerignore lets through', () => {
     const allowed = [...read('.dockerignore').matchAll(/^!(.*)$/gm)].map(([, name]) => name)
     expect(read('.dockerignore')).toMatch(/^\*$/m)
     expect([...new Set(copied)].sort()).toEqual(allowed.sort())
@@ -79,12 +79,12 @@ describe('the Dockerfile', () => {
 })
 
 describe('compose.yaml', () => {
-  it('migrates with what npm run db:migrate does', () => {
+  it('compose.yaml migrates with what npm run db:migrate does', () => {
     const [, migration = ''] = /^ {4}command: \[(.*)\]$/m.exec(compose) ?? []
     expect(migration.split(', ').join(' ')).toBe(command('db:migrate'))
   })
 
-  it('sets only settings that there are, and holds no secret', () => {
+  it('compose.yaml sets only settings that there are, and holds no secret', () => {
     const known = new Set(read('README.md').match(/`[A-Z0-9_]+`/g))
     const set = [...compose.matchAll(/^ +([A-Z0-9_]+): (.*)$/gm)].map(([, name = '', value = '']) => ({ name, value }))
     const settings = set.filter(({ name }) => !/^(POSTGRES|DATABASE|DATABASE_API)_PASSWORD$/.test(name))
@@ -96,7 +96,7 @@ describe('compose.yaml', () => {
 })
 
 describe('docs/deploy.md', () => {
-  it('starts what npm start does', () => {
+  it('the unit in docs/deploy.md starts what npm start does', () => {
     expect(guide).toContain(`ExecStart=/usr/bin/node ${command('start').replace(/^node /, '')}\n`)
   })
 })

@@ -35,8 +35,8 @@ async function medic(name: string): Promise<Person> {
 /** What an answer shows, but for when it last changed. */
 const steady = ({ text }: Answer) => JSON.parse(text, (key, value) => (key === 'updatedAt' ? undefined : value))
 
-describe('creating a doctor', () => {
-  it('answers 201 with the whole doctor, whom everyone signed in sees at its Location', async () => {
+describe('Creating a doctor', () => {
+  it('a new doctor is answered with 201, and everyone signed in sees the doctor at its Location', async () => {
     const sent = full()
     const created = await admin.post('/api/doctors', sent)
     expect(created.status).toBe(201)
@@ -54,12 +54,12 @@ describe('creating a doctor', () => {
     }
   })
 
-  it('needs no more than name, specialization and email', async () => {
+  it('a new doctor needs no more than name, specialization and email', async () => {
     const sent = doctor()
     expect((await admin.post('/api/doctors', sent)).body).toMatchObject({ ...sent, ...bare, userId: null })
   })
 
-  it('names every required field that is missing', async () => {
+  it('a new doctor is refused with the name of every required field that is missing', async () => {
     const refused = await admin.post('/api/doctors', {})
     expect([refused.status, ...refused.faults.toSorted()]).toEqual([400, 'email', 'name', 'specialization'])
   })
@@ -84,7 +84,7 @@ it.each<[field: string, sent: unknown, stored: unknown]>([
   ['workingHours', [], []],
   ['workingHours', hours, hours],
   ['workingHours', hours.toReversed(), hours.toReversed()],
-])('%s %j is kept as %j, however it is sent', async (field, sent, stored) => {
+])('the value of %s %j is kept as %j, however it is sent', async (field, sent, stored) => {
   const id = await added()
   const answers = [
     await admin.patch(`/api/doctors/${id}`, { [field]: sent }),
@@ -160,8 +160,8 @@ it.each<[path: string, field: string, sent: unknown]>([
   expect((await admin.get(`/api/doctors/${before.id}`)).body).toEqual(before.body)
 })
 
-describe('changing a doctor', () => {
-  it('by PUT clears each optional field that is absent', async () => {
+describe('Changing a doctor', () => {
+  it('a PUT clears each optional field that is absent', async () => {
     const before = await admin.post('/api/doctors', full())
     const sent = doctor({ name: 'New Name' })
     const after = await admin.put(`/api/doctors/${before.id}`, sent)
@@ -170,26 +170,26 @@ describe('changing a doctor', () => {
     expect((await admin.get(`/api/doctors/${before.id}`)).body).toEqual(after.body)
   })
 
-  it('by PUT needs every required field', async () => {
+  it('a PUT needs every required field', async () => {
     const refused = await admin.put(`/api/doctors/${await added()}`, { name: 'New Name' })
     expect([refused.status, ...refused.faults.toSorted()]).toEqual([400, 'email', 'specialization'])
   })
 
-  it.each(Object.entries(bare))('by PATCH with null clears %s alone', async (field, cleared) => {
+  it.each(Object.entries(bare))('a PATCH with null clears %s alone', async (field, cleared) => {
     const before = await admin.post('/api/doctors', full())
     const after = await admin.patch(`/api/doctors/${before.id}`, { [field]: null })
     expect(after.status).toBe(200)
     expect(steady(after)).toEqual({ ...steady(before), [field]: cleared })
   })
 
-  it.each([{ name: 'New Name' }, { workingHours: [] }, {}])('by PATCH with %j leaves all else', async (changes) => {
+  it.each([{ name: 'New Name' }, { workingHours: [] }, {}])('a PATCH with %j leaves all else', async (changes) => {
     const before = await admin.post('/api/doctors', full())
     const after = await admin.patch(`/api/doctors/${before.id}`, changes)
     expect(after.status).toBe(200)
     expect(steady(after)).toEqual({ ...steady(before), ...changes })
   })
 
-  it.each([absent, '1'])('%s, which is none, is a 404, whatever the body is', async (id) => {
+  it.each([absent, '1'])('the id %s, which no doctor has, is a 404, whatever the body is', async (id) => {
     for (const body of [doctor(), doctor({ userId: absent }), { nickname: 'Doc' }, 'no JSON']) {
       expect((await admin.put(`/api/doctors/${id}`, body)).status).toBe(404)
       expect((await admin.patch(`/api/doctors/${id}`, body)).status).toBe(404)
@@ -202,7 +202,7 @@ describe.each<[field: string, value: () => string]>([
   ['email', () => `${crypto.randomUUID()}@example.org`],
   ['licenseNumber', () => crypto.randomUUID()],
 ])('%s', (field, value) => {
-  it('is of one doctor at a time', async () => {
+  it('no two live doctors share this value', async () => {
     const taken = value()
     const [holder, id] = [await added({ [field]: taken }), await added()]
     expect((await admin.post('/api/doctors', doctor({ [field]: taken }))).status).toBe(409)
@@ -211,7 +211,7 @@ describe.each<[field: string, value: () => string]>([
     expect((await admin.patch(`/api/doctors/${holder}`, { [field]: taken })).status).toBe(200)
   })
 
-  it('is free again once its doctor is deleted, who then cannot be restored beside the new one', async () => {
+  it('a deleted doctor’s value is free again, and the doctor cannot be restored beside its new holder', async () => {
     const taken = value()
     const first = await added({ [field]: taken })
     await admin.delete(`/api/doctors/${first}`)
@@ -223,7 +223,7 @@ describe.each<[field: string, value: () => string]>([
   })
 })
 
-it('ignores the case of an e-mail address', async () => {
+it('the case of a doctor’s e-mail address is ignored', async () => {
   const name = crypto.randomUUID()
   expect((await admin.post('/api/doctors', doctor({ email: ` ${name}@Example.ORG` }))).at('email')).toBe(
     `${name}@example.org`,
@@ -231,13 +231,13 @@ it('ignores the case of an e-mail address', async () => {
   expect((await admin.post('/api/doctors', doctor({ email: `${name.toUpperCase()}@EXAMPLE.org` }))).status).toBe(409)
 })
 
-it('lets any number of doctors have no licence', async () => {
+it('any number of doctors have no licence', async () => {
   for (const licenseNumber of [null, null, ' '])
     expect((await admin.post('/api/doctors', doctor({ licenseNumber }))).status).toBe(201)
 })
 
-describe('userId', () => {
-  it('must be an account of role doctor', async () => {
+describe('The userId of a doctor', () => {
+  it('a doctor’s userId must be an account of role doctor', async () => {
     const id = await added()
     for (const userId of [admin.id, pia.id, absent]) {
       const refusals = [
@@ -249,7 +249,7 @@ describe('userId', () => {
     }
   })
 
-  it('links one live doctor each', async () => {
+  it('an account is linked to one live doctor at most', async () => {
     const userId = (await medic('Una Unique')).id
     const [first, second] = [await added({ userId }), await added()]
     expect((await admin.post('/api/doctors', doctor({ userId }))).status).toBe(409)
@@ -259,14 +259,14 @@ describe('userId', () => {
     expect((await admin.post(`/api/doctors/${first}/restore`)).status).toBe(409)
   })
 
-  it("is cleared by an administrator's PUT without it", async () => {
+  it('a doctor’s userId is cleared by an administrator’s PUT without it', async () => {
     const userId = (await medic('Cleo Cleared')).id
     const id = await added({ userId })
     expect((await admin.put(`/api/doctors/${id}`, doctor())).at('userId')).toBeNull()
     expect((await admin.post('/api/doctors', doctor({ userId }))).status).toBe(201)
   })
 
-  it('of an account that is no doctor by now keeps a deleted doctor from being restored', async () => {
+  it('a deleted doctor is not restored once its account has another role', async () => {
     const account = await medic('Rob Relabelled')
     const id = await added({ userId: account.id })
     await admin.delete(`/api/doctors/${id}`)
@@ -275,8 +275,8 @@ describe('userId', () => {
   })
 })
 
-describe('a doctor with a linked account', () => {
-  it('changes their own profile, and keeps the link', async () => {
+describe('A doctor with a linked account', () => {
+  it('a doctor with an account changes their own profile, and the link stays', async () => {
     const me = await medic('Olga Own')
     const id = await added({ userId: me.id })
     const patched = await me.patch(`/api/doctors/${id}`, { name: 'Dr. Own', workingHours: hours })
@@ -287,7 +287,7 @@ describe('a doctor with a linked account', () => {
     expect(put.body).toMatchObject({ ...bare, name: 'Dr. O', userId: me.id })
   })
 
-  it('may not send userId, not even their own', async () => {
+  it('a doctor may not send userId, not even their own', async () => {
     const me = await medic('Lena Link')
     const id = await added({ userId: me.id })
     for (const userId of [me.id, null, absent]) {
@@ -297,7 +297,7 @@ describe('a doctor with a linked account', () => {
     expect((await me.get(`/api/doctors/${id}`)).at('userId')).toBe(me.id)
   })
 
-  it("may not change another doctor's, and gets 404 for one who is not there", async () => {
+  it('a doctor may not change another doctor, and gets 404 for one who is not there', async () => {
     const me = await medic('Ida Idle')
     await added({ userId: me.id })
     const another = await added()
@@ -307,7 +307,7 @@ describe('a doctor with a linked account', () => {
       expect((await me.patch(`/api/doctors/${absent}`, body)).status).toBe(404)
   })
 
-  it('gets 409 for an e-mail address of another doctor', async () => {
+  it('a doctor gets 409 for an e-mail address of another doctor', async () => {
     const me = await medic('Cora Conflict')
     const id = await added({ userId: me.id })
     const { email } = doctor()
@@ -316,7 +316,7 @@ describe('a doctor with a linked account', () => {
   })
 })
 
-it('is an administrator who adds, deletes and restores doctors', async () => {
+it('only an administrator adds, deletes and restores doctors', async () => {
   const me = await medic('Nora NoAdmin')
   const id = await added({ userId: me.id })
   for (const person of [me, pia])
@@ -329,7 +329,7 @@ it('is an administrator who adds, deletes and restores doctors', async () => {
   expect((await pia.put(`/api/doctors/${absent}`, doctor())).status).toBe(403)
 })
 
-describe('a deleted doctor', () => {
+describe('A deleted doctor', () => {
   /** A doctor with an account and a patient of theirs. */
   async function practising() {
     const account = await medic('Paul Practising')
@@ -340,7 +340,7 @@ describe('a deleted doctor', () => {
     return { account, id, specialization, patientId, mapping }
   }
 
-  it('is hidden everywhere', async () => {
+  it('a deleted doctor is hidden everywhere', async () => {
     const { id, specialization, patientId, mapping } = await practising()
     const deleted = await admin.delete(`/api/doctors/${id}`)
     expect([deleted.status, deleted.text]).toEqual([204, ''])
@@ -363,7 +363,7 @@ describe('a deleted doctor', () => {
     expect([mapped.status, mapped.faults]).toEqual([400, ['doctorId']])
   })
 
-  it('no longer sees their patients', async () => {
+  it('a deleted doctor no longer sees their patients', async () => {
     const { account, id, patientId } = await practising()
     expect((await account.get(`/api/patients/${patientId}`)).status).toBe(200)
     await admin.delete(`/api/doctors/${id}`)
@@ -371,7 +371,7 @@ describe('a deleted doctor', () => {
     expect((await account.patch(`/api/doctors/${id}`, { name: 'x' })).status).toBe(404)
   })
 
-  it('comes back complete, with its account', async () => {
+  it('a restored doctor is complete and has its account', async () => {
     const { account, id } = await practising()
     const before = await admin.get(`/api/doctors/${id}`)
     await admin.delete(`/api/doctors/${id}`)
@@ -382,7 +382,7 @@ describe('a deleted doctor', () => {
     expect((await account.patch(`/api/doctors/${id}`, { name: 'Back' })).status).toBe(200)
   })
 
-  it('comes back without the mappings that ended, and can be mapped anew', async () => {
+  it('a restored doctor has none of the mappings that ended, and can be mapped anew', async () => {
     const { account, id, patientId } = await practising()
     await admin.delete(`/api/doctors/${id}`)
     await admin.post(`/api/doctors/${id}/restore`)
@@ -391,7 +391,7 @@ describe('a deleted doctor', () => {
     expect((await account.get(`/api/patients/${patientId}`)).status).toBe(200)
   })
 
-  it('is restored once: 409 where it is live, 404 where there is none', async () => {
+  it('a doctor is restored once: 409 where it is live, 404 where there is none', async () => {
     const id = await added()
     expect((await admin.post(`/api/doctors/${id}/restore`)).status).toBe(409)
     await admin.delete(`/api/doctors/${id}`)
@@ -401,14 +401,14 @@ describe('a deleted doctor', () => {
   })
 })
 
-describe('specialization', () => {
+describe('The filter by specialization', () => {
   it.each<[string, string, string, boolean]>([
     ['the same', 'Cardiology', 'Cardiology', true],
     ['another case', 'Neurología', 'NEUROLOGÍA', true],
     ['a part', 'Cardiology', 'Cardio', false],
     ['other accents', 'Pédiatrie', 'Pediatrie', false],
     ['a pattern', 'Cardiology', 'C%', false],
-  ])('as a filter is exact but for case: %s', async (_, stored, asked, found) => {
+  ])('the filter by specialization is exact but for case: %s', async (_, stored, asked, found) => {
     const tag = crypto.randomUUID()
     const id = await added({ specialization: `${stored} ${tag}` })
     const query = new URLSearchParams({ specialization: `${asked} ${tag}` })

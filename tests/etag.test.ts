@@ -28,7 +28,7 @@ const resources = [
 ]
 
 describe.each([...resources, { name: 'a mapping', make: mapped, change: undefined }])('$name', ({ make }) => {
-  it('has the same strong tag when it is made and when it is read', async () => {
+  it('a record has the same strong tag when it is made and when it is read', async () => {
     const { path, tag } = await make()
     expect(tag).toMatch(/^"[^"]+"$/)
     expect(tagOf(await admin.get(path))).toBe(tag)
@@ -39,7 +39,7 @@ describe.each([...resources, { name: 'a mapping', make: mapped, change: undefine
     ['its tag, weakly', (tag: string) => `W/${tag}`],
     ['its tag among others', (tag: string) => `"x", ${tag}`],
     ['any', () => '*'],
-  ])('is not sent again to who has %s', async (_, header) => {
+  ])('a record is not sent again to a client that has %s', async (_, header) => {
     const { path, tag } = await make()
     const answer = await admin.get(path, { 'If-None-Match': header(tag) })
     expect([answer.status, answer.text, tagOf(answer)]).toEqual([304, '', tag])
@@ -48,7 +48,7 @@ describe.each([...resources, { name: 'a mapping', make: mapped, change: undefine
 })
 
 describe.each(resources)('$name', ({ make, change }) => {
-  it('changes its tag with each change, and takes a change only for the version that it is at', async () => {
+  it('a record’s tag changes with each change, and a change is made only to the version that it names', async () => {
     const { path, tag } = await make()
     const changed = await admin.patch(path, change, { 'If-Match': tag })
     expect(changed.status).toBe(200)
@@ -82,7 +82,7 @@ it.each([
   ['patients', async () => made('/api/patients', patient())],
   ['doctors', async () => made('/api/doctors', doctor())],
   ['mappings', mapped],
-])('%s are deleted only in the version that is meant', async (_, make) => {
+])('the %s are deleted only in the version that is meant', async (_, make) => {
   const { path, tag } = await make()
   expect((await admin.delete(path, { 'If-Match': '"x"' })).status).toBe(412)
   expect((await admin.delete(path, { 'If-Match': tag })).status).toBe(204)
@@ -118,7 +118,7 @@ it('a part of a tag is another tag, and so is a tag around it', async () => {
   expect((await admin.patch(`/api/doctors/${other.id}`, taken, { 'If-Match': '"1"' })).status).toBe(409)
 })
 
-it('PUT takes it too, and one\u2019s own account', async () => {
+it('a PUT takes If-Match too, and so does one’s own account', async () => {
   const { path, tag } = await made('/api/patients', patient())
   expect((await admin.put(path, patient(), { 'If-Match': '"0"' })).status).toBe(412)
   expect((await admin.put(path, patient(), { 'If-Match': tag })).status).toBe(200)
@@ -128,7 +128,7 @@ it('PUT takes it too, and one\u2019s own account', async () => {
   expect((await person.patch('/api/auth/me', { name: 'B' }, { 'If-Match': mine })).status).toBe(412)
 })
 
-it('a stale version comes after what is wrong with the request and before a conflict', async () => {
+it('a stale version is refused after what is wrong with the request and before a conflict', async () => {
   const [taken, other] = [await admin.post('/api/doctors', doctor()), await made('/api/doctors', doctor())]
   const person = await api.register('Someone')
   const stale = { 'If-Match': '"x"' }
@@ -140,7 +140,7 @@ it('a stale version comes after what is wrong with the request and before a conf
   expect((await admin.patch(other.path, email)).status).toBe(409)
 })
 
-it('of two who change the same version at once, one is told', async () => {
+it('the second of two who change the same version at once is refused', async () => {
   const { path, tag } = await made('/api/patients', patient())
   const answers = await Promise.all(
     [1, 2, 3, 4].map((i) => admin.patch(path, { address: `${i}` }, { 'If-Match': tag })),

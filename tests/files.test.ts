@@ -58,29 +58,34 @@ describe.each<[string, ListableFileStore]>([
   ['a folder', await createFolderFileStore(join(folder, 'files'))],
   ['an S3 store', s3],
 ])('%s', (_, files) => {
-  it.each([0, 1, 100_000, 5 * 2 ** 20, 5 * 2 ** 20 + 1, 12_345_678])('keeps %i bytes as they are', async (size) => {
-    const [key, bytes] = [crypto.randomUUID(), content(size)]
-    await files.put(key, chunks(bytes))
-    expect((await read(await files.get(key)))?.equals(bytes)).toBe(true)
-    if (size > 1) {
-      const range = { first: Math.floor(size / 2), last: size - 2 }
-      expect((await read(await files.get(key, range)))?.equals(bytes.subarray(range.first, range.last + 1))).toBe(true)
-    }
-    expect(await keys(files)).toContain(key)
-    await files.delete(key)
-    expect(await files.get(key)).toBe(undefined)
-    await files.delete(key)
-    expect(await keys(files)).not.toContain(key)
-  })
+  it.each([0, 1, 100_000, 5 * 2 ** 20, 5 * 2 ** 20 + 1, 12_345_678])(
+    'a file store keeps %i bytes as they are',
+    async (size) => {
+      const [key, bytes] = [crypto.randomUUID(), content(size)]
+      await files.put(key, chunks(bytes))
+      expect((await read(await files.get(key)))?.equals(bytes)).toBe(true)
+      if (size > 1) {
+        const range = { first: Math.floor(size / 2), last: size - 2 }
+        expect((await read(await files.get(key, range)))?.equals(bytes.subarray(range.first, range.last + 1))).toBe(
+          true,
+        )
+      }
+      expect(await keys(files)).toContain(key)
+      await files.delete(key)
+      expect(await files.get(key)).toBe(undefined)
+      await files.delete(key)
+      expect(await keys(files)).not.toContain(key)
+    },
+  )
 
-  it.each([100, 12_345_678])('keeps nothing of %i bytes that break off', async (size) => {
+  it.each([100, 12_345_678])('a file store keeps nothing of %i bytes that break off', async (size) => {
     const key = crypto.randomUUID()
     await expect(files.put(key, broken(content(size)))).rejects.toThrow('cut')
     expect(await files.get(key)).toBe(undefined)
     expect(await keys(files)).not.toContain(key)
   })
 
-  it('tells when each was kept', async () => {
+  it('a file store tells when each file was kept', async () => {
     const [key, start] = [crypto.randomUUID(), Date.now()]
     await files.put(key, chunks(content(10)))
     for await (const found of files.list())
@@ -95,19 +100,19 @@ it('a folder is left as it was by a file that breaks off', async () => {
   expect(await readdir(join(folder, 'other'))).toEqual(['kept'])
 })
 
-describe('an S3 store that', () => {
-  it('cannot be reached is a 503', async () => {
+describe('Faults of an S3 store', () => {
+  it('an S3 store that cannot be reached is a 503', async () => {
     const files = createS3FileStore({ ...access, endpoint: 'http://127.0.0.1:9' })
     await expect(files.put('x', chunks(content(10)))).rejects.toMatchObject({ name: 'Problem', status: 503 })
     await expect(files.get('x')).rejects.toMatchObject({ name: 'Problem', status: 503 })
   })
 
-  it('refuses is a fault of ours, which tells no secret', async () => {
+  it('an S3 store that refuses is a fault of ours, and the answer and the log hold no secret', async () => {
     const files = createS3FileStore({ ...access, bucket: 'absent', endpoint: `http://127.0.0.1:${port}` })
     await expect(files.put('x', chunks(content(10)))).rejects.toThrow('S3 answered 404 NoSuchBucket to PUT')
   })
 
-  it('has very many files is listed to the end, without what is not ours', async () => {
+  it('an S3 store with very many files is listed to the end, without what is not ours', async () => {
     const made = [crypto.randomUUID(), crypto.randomUUID()]
     const entry = (key: string) =>
       `<Contents><Key>${key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>`
@@ -129,7 +134,7 @@ describe('an S3 store that', () => {
     paged.close()
   })
 
-  it('does not know the key is a fault of ours', async () => {
+  it('an S3 store that rejects our key is a fault of ours', async () => {
     const files = createS3FileStore({ ...access, accessKeyId: 'unknown', endpoint: `http://127.0.0.1:${port}` })
     await expect(files.put(crypto.randomUUID(), chunks(content(10)))).rejects.toThrow(
       'S3 answered 403 InvalidAccessKeyId to PUT',

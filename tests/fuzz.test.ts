@@ -428,19 +428,23 @@ const refused: Record<string, number> = { 'POST /api/auth/reset': 400, 'POST /ap
 const hashes = /register|login|password|reset|POST \/api\/users$|auth\/me/
 const runs = (route: string) => (hashes.test(route) ? Math.ceil(numRuns / 3) : numRuns)
 
-describe('whatever is sent', () => {
-  it.each(routes)('%s answers it, and tells what is wrong as a problem', { timeout }, async (route) => {
-    const stage = await scene(route)
-    await fc.assert(
-      fc.asyncProperty(request(route), async (fuzzed) => {
-        expectWellFormed(await send(route, stage, fuzzed), fuzzed.method)
-      }),
-      { numRuns: runs(route), seed, endOnFailure: false },
-    )
-  })
+describe('Random requests', () => {
+  it.each(routes)(
+    'the route %s answers any request, and tells what is wrong as a problem',
+    { timeout },
+    async (route) => {
+      const stage = await scene(route)
+      await fc.assert(
+        fc.asyncProperty(request(route), async (fuzzed) => {
+          expectWellFormed(await send(route, stage, fuzzed), fuzzed.method)
+        }),
+        { numRuns: runs(route), seed, endOnFailure: false },
+      )
+    },
+  )
 
   it.each(Object.keys(bodies).filter((route) => routes.includes(route)))(
-    '%s takes the body that is changed',
+    'the route %s takes the body that is changed',
     async (route) => {
       const stage = await scene(route)
       const [method = '', path = ''] = route.split(' ')
@@ -453,7 +457,7 @@ describe('whatever is sent', () => {
     },
   )
 
-  it('leaves a service that works', async () => {
+  it('the service works as before after all requests', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom(...routes).chain((route) => fc.tuple(fc.constant(route), request(route))),

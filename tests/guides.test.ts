@@ -27,7 +27,7 @@ const anchorsOf = (file: string) =>
     ) ?? []
 
 describe.each(guides)('%s', (guide) => {
-  it('leads to files and headings that there are', () => {
+  it('every link leads to a file and a heading that exist', () => {
     const links = [...read(guide).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link)
     const dead = links.filter((link) => {
       if (/^https?:/.test(link)) return false
@@ -38,7 +38,7 @@ describe.each(guides)('%s', (guide) => {
     expect(dead).toEqual([])
   })
 
-  it('names commands and sources that there are', () => {
+  it('every command and source that is named exists', () => {
     const text = read(guide)
     const scripts = [...text.matchAll(/\bnpm run ([\w:-]+)/g)].map(([, name = '']) => name)
     expect(scripts.filter((name) => !(name in packageJson.scripts))).toEqual([])

@@ -98,8 +98,8 @@ function expectSame(again: Answer, first: Answer) {
     expect(again.headers.get(header)).toBe(first.headers.get(header))
 }
 
-describe.each(names)('a key with a create of %s', (name) => {
-  it('makes one record, however often it is sent', async () => {
+describe.each(names)('A key with a create of %s', (name) => {
+  it('a key makes one record, however often it is sent', async () => {
     const { path, body } = await creates[name].request()
     const before = await rows(name)
     const headers = keyed(newKey())
@@ -110,7 +110,7 @@ describe.each(names)('a key with a create of %s', (name) => {
     expect(await rows(name)).toBe(before + 1)
   })
 
-  it('is not taken for another body', async () => {
+  it('a key is not taken for another body', async () => {
     const { path, body, other } = await creates[name].request()
     const headers = keyed(newKey())
     const first = await admin.post(path, body, headers)
@@ -120,7 +120,7 @@ describe.each(names)('a key with a create of %s', (name) => {
     expectSame(await admin.post(path, body, headers), first)
   })
 
-  it('is refused where it is no key, and nothing is made', async () => {
+  it('a malformed key is refused, and nothing is made', async () => {
     const { path, body } = await creates[name].request()
     const before = await rows(name)
     for (const key of ['', 'a b', 'é', 'k'.repeat(256), 'one, two']) {
@@ -132,7 +132,7 @@ describe.each(names)('a key with a create of %s', (name) => {
     expect((await admin.post(path, body, keyed(`!${'k'.repeat(253)}~`))).status).toBe(201)
   })
 
-  it('is good for a day', async () => {
+  it('a key is good for a day', async () => {
     const { path, body, other } = await creates[name].request()
     const headers = keyed(newKey())
     const first = await admin.post(path, body, headers)
@@ -150,15 +150,15 @@ describe.each(names)('a key with a create of %s', (name) => {
   })
 })
 
-describe('a key', () => {
-  it('knows a request by what it says, not by how it is written', async () => {
+describe('A key', () => {
+  it('a key belongs to what a request says, not to how it is written', async () => {
     const headers = { ...keyed(newKey()), 'Content-Type': 'application/json' }
     const first = await admin.post('/api/patients', patient({ phone: '+49 30 901820' }), headers)
     const again = '{ "phone": "+4930901820", "gender": "female", "dateOfBirth": "1980-02-29", "name": " Pat Patient " }'
     expectSame(await admin.post('/api/patients', again, headers), first)
   })
 
-  it('is of one account', async () => {
+  it('a key belongs to one account', async () => {
     const headers = keyed(newKey())
     const other = await api.register('Other')
     const [mine, theirs] = [
@@ -171,7 +171,7 @@ describe('a key', () => {
     expectSame(await other.post('/api/patients', patient(), headers), theirs)
   })
 
-  it('is of one path, in whatever case its id is', async () => {
+  it('a key belongs to one path, whatever the case of the path’s id', async () => {
     const headers = keyed(newKey())
     const [one, two] = [await addPatient(), await addPatient()]
     const first = await admin.post(`/api/patients/${one}/reports`, form(), headers)
@@ -181,7 +181,7 @@ describe('a key', () => {
     expect(second.at('patientId')).toBe(two)
   })
 
-  it('keeps no refusal', async () => {
+  it('a refusal is not kept under a key', async () => {
     const { path, body } = await creates.mappings.request()
     const headers = keyed(newKey())
     expect((await admin.post(path, { ...body, doctorId: crypto.randomUUID() }, headers)).status).toBe(400)
@@ -192,14 +192,14 @@ describe('a key', () => {
     expectSame(await admin.post(path, body, headers), first)
   })
 
-  it('gives the first answer, also after the record has changed', async () => {
+  it('a key gives the first answer, also after the record has changed', async () => {
     const headers = keyed(newKey())
     const first = await admin.post('/api/patients', patient(), headers)
     await admin.patch(`/api/patients/${first.id}`, { address: 'Here 1' })
     expectSame(await admin.post('/api/patients', patient(), headers), first)
   })
 
-  it('makes one record of many requests at once', async () => {
+  it('a key makes one record of many requests at once', async () => {
     const headers = keyed(newKey())
     const before = await rows('patients')
     const answers = await Promise.all(Array.from({ length: 20 }, () => admin.post('/api/patients', patient(), headers)))
@@ -210,7 +210,7 @@ describe('a key', () => {
     expect(await rows('patients')).toBe(before + 1)
   })
 
-  it('outlives a change of the secret', async () => {
+  it('a key outlives a change of the secret', async () => {
     const headers = keyed(newKey())
     const first = await admin.post('/api/patients', patient(), headers)
     const changed = { JWT_SECRET: `another ${secret}`, JWT_SECRET_PREVIOUS: secret }
@@ -219,7 +219,7 @@ describe('a key', () => {
     await next.stop()
   })
 
-  it('is of no matter to a sign-in', async () => {
+  it('a key does not change a sign-in', async () => {
     const body = { email: admin.email, password }
     const headers = keyed(newKey())
     const sessions = [
@@ -231,7 +231,7 @@ describe('a key', () => {
   })
 })
 
-describe('a replay', () => {
+describe('A replay', () => {
   const hidden = async (path: string, body: unknown, hide: (made: Answer) => Promise<Answer>, by: Person = admin) => {
     const headers = keyed(newKey())
     const first = await by.post(path, body, headers)
@@ -242,7 +242,7 @@ describe('a replay', () => {
     return { headers, first }
   }
 
-  it('is a 404 where the record is gone, and comes back with it', async () => {
+  it('a replay is a 404 where the record is deleted, and works again once it is restored', async () => {
     for (const name of ['patients', 'doctors'] as const) {
       const { path, body } = creates[name].request()
       const { headers, first } = await hidden(path, body, ({ id }) => admin.delete(`${path}/${id}`))
@@ -255,7 +255,7 @@ describe('a replay', () => {
     await hidden(report.path, report.body, ({ id }) => admin.delete(`/api/reports/${id}`))
   })
 
-  it('is a 404 to who does not see the record any more', async () => {
+  it('a replay is a 404 for a caller who does not see the record any more', async () => {
     const { person, doctorId } = await asDoctor('Leaving')
     const patientId = await addPatient()
     const grant = await admin.post('/api/mappings', { patientId, doctorId })
@@ -270,7 +270,7 @@ describe('a replay', () => {
     expectSame(await person.post('/api/appointments', body, headers), first)
   })
 
-  it('is refused to who may not create any more', async () => {
+  it('a replay is refused to a caller who may not create any more', async () => {
     const second = await api.register('Second')
     await admin.patch(`/api/users/${second.id}`, { role: 'admin' })
     const headers = keyed(newKey())
@@ -280,7 +280,7 @@ describe('a replay', () => {
     expectRefused(await second.post('/api/doctors', body, headers), 403, 'forbidden')
   })
 
-  it('stands in the trail as one more look at the record', async () => {
+  it('a replay leaves an audit entry as one more look at the record', async () => {
     for (const name of names) {
       const { path, body } = await creates[name].request()
       const key = newKey()
@@ -303,8 +303,8 @@ describe('a replay', () => {
   })
 })
 
-describe('an upload with a key', () => {
-  it('is the same with the same fields and the same file, and leaves one file', async () => {
+describe('An upload with a key', () => {
+  it('an upload is the same with the same fields and the same file, and leaves one file', async () => {
     const path = `/api/patients/${await addPatient()}/reports`
     const files = async () => (await readdir(api.folder)).length
     const before = await files()
@@ -320,8 +320,8 @@ describe('an upload with a key', () => {
   })
 })
 
-describe('what is kept', () => {
-  it('is nothing of a create without a key', async () => {
+describe('What is kept of keys', () => {
+  it('nothing is kept of a create without a key', async () => {
     const before = await api.db.$count(idempotencyRecords)
     for (const name of names) {
       const { path, body } = await creates[name].request()
@@ -330,7 +330,7 @@ describe('what is kept', () => {
     expect(await api.db.$count(idempotencyRecords)).toBe(before)
   })
 
-  it('tells no password, nor what one could be tried against', async () => {
+  it('what is kept reveals no password and nothing to test guesses of one against', async () => {
     const { path, body } = creates.users.request()
     const { id } = await admin.post(path, body, keyed(newKey()))
     const [row] = await api.db.execute(
@@ -346,7 +346,7 @@ describe('what is kept', () => {
         expect(kept).not.toContain(createHash('sha256').update(text).digest(encoding))
   })
 
-  it('is forgotten after a day, twenty at a time, by creates with a key', async () => {
+  it('an old key is deleted after a day, twenty at a time, by creates with a key', async () => {
     await api.db.execute(sql`update ${idempotencyRecords} set created_at = now()`)
     await api.db.execute(sql`insert into ${idempotencyRecords} (user_id, method, path, key, request_hash, resource_id, body, etag, created_at)
       select ${admin.id}, 'POST', '/api/patients', 'old' || n, '', gen_random_uuid(), '{}', '1', now() - interval '24 hours'

@@ -58,7 +58,7 @@ const withRaw = (key: string, value: string) => `${good.slice(0, -1)},${JSON.str
 const deep = (levels: number) => '['.repeat(levels) + ']'.repeat(levels)
 const maxBody = 64 * 1024
 
-describe('a JSON body', () => {
+describe('JSON bodies', () => {
   it.each([
     ['empty', ''],
     ['white space', ' \n'],
@@ -91,13 +91,13 @@ describe('a JSON body', () => {
     ['null', 'null'],
     ['true', 'true'],
     ['30,000 levels', deep(30_000)],
-  ])('of %s is a 400 on the whole of it', (_, body) => refuses(() => raw('/api/patients', body), 400, ['']))
+  ])('a body of %s is a 400 on the whole of it', (_, body) => refuses(() => raw('/api/patients', body), 400, ['']))
 
   it.each([
     ['a known field', 'name'],
     ['a list', 'allergies.0'],
     ['an unknown field', 'extra'],
-  ])('deep in %s is a 400', (_, path) => {
+  ])('a body too deep in %s is a 400', (_, path) => {
     const value = deep(20_000)
     return refuses(() => raw('/api/patients', withRaw(path.replace('.0', ''), value)), 400, [path])
   })
@@ -109,27 +109,30 @@ describe('a JSON body', () => {
     ['too many bytes of no JSON', '/api/doctors', 'x'.repeat(maxBody + 1)],
     ['more bytes than characters', '/api/patients', withRaw('address', `"${'é'.repeat(maxBody / 2)}"`)],
     ['megabytes', '/api/mappings', 'x'.repeat(5_000_000)],
-  ])('of %s is a 413', async (_, path, body) => {
+  ])('a body of %s is a 413', async (_, path, body) => {
     await refuses(() => raw(path, body), 413)
     const length = String(bytes(body).length)
     await refuses(() => raw(path, body, { ...jsonType, 'Content-Length': length }), 413)
   })
 
-  it.each(['register', 'login', 'refresh'])('too large is a 413 to the nobody who asks to %s', async (what) => {
-    expectProblem(await api.send('POST', `/api/auth/${what}`, 'x'.repeat(maxBody + 1), { headers: jsonType }), 413)
-  })
+  it.each(['register', 'login', 'refresh'])(
+    'a body that is too large is a 413 without signing in, on the path to %s',
+    async (what) => {
+      expectProblem(await api.send('POST', `/api/auth/${what}`, 'x'.repeat(maxBody + 1), { headers: jsonType }), 413)
+    },
+  )
 
-  it('may have 64 KiB', async () => {
+  it('a body may have 64 KiB', async () => {
     expect((await raw('/api/patients', good.padEnd(maxBody))).status).toBe(201)
   })
 
-  it('without an end is given up', async () => {
+  it('a body without an end is given up', async () => {
     const spaces = new Uint8Array(1024).fill(32)
     const body = new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(spaces) })
     expectProblem(await streamed(body), 413)
   })
 
-  it('may come in pieces, cut within a character', async () => {
+  it('a body may come in pieces, cut within a character', async () => {
     const whole = bytes(JSON.stringify(patient({ name: 'Zoë 😀' })))
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => {
@@ -142,13 +145,13 @@ describe('a JSON body', () => {
     expect(answer.at('name')).toBe('Zoë 😀')
   })
 
-  it('may begin with a byte order mark', async () => {
+  it('a body may begin with a byte order mark', async () => {
     const answer = await raw('/api/patients', bytes([0xef, 0xbb, 0xbf], good))
     expect(answer.status).toBe(201)
     expect(answer.at('name')).toBe('Pat Patient')
   })
 
-  it('gives the last of two equal keys', async () => {
+  it('a body with two equal keys gives the last one', async () => {
     const answer = await raw('/api/patients', `{"name":5,${good.slice(1, -1)},"name":"Last"}`)
     expect(answer.status).toBe(201)
     expect(answer.at('name')).toBe('Last')
@@ -170,7 +173,7 @@ describe('a JSON body', () => {
     ['application/json; charset=latin1'],
     ['application/json; charset=utf-16'],
     ['application/json; charset="iso-8859-1"'],
-  ])('of type %j is a 415', (type) => refuses(() => raw('/api/patients', good, { 'Content-Type': type }), 415))
+  ])('a body of type %j is a 415', (type) => refuses(() => raw('/api/patients', good, { 'Content-Type': type }), 415))
 
   it.each([
     ['POST', '/api/patients'],
@@ -183,7 +186,7 @@ describe('a JSON body', () => {
     ['POST', '/api/auth/register'],
     ['POST', '/api/auth/login'],
     ['POST', '/api/auth/refresh'],
-  ])('without a type is a 415: %s %s', async (method, path) => {
+  ])('a body without a type is a 415: %s %s', async (method, path) => {
     await refuses(() => api.send(method, path, undefined, { token: admin.access }), 415)
     await refuses(() => api.send(method, path, bytes(good), { token: admin.access }), 415)
   })
@@ -194,7 +197,7 @@ describe('a JSON body', () => {
     ['application/json; charset="utf-8"'],
     ['Application/JSON'],
     ['application/json; version=1'],
-  ])('of type %j is taken', async (type) => {
+  ])('a body of type %j is taken', async (type) => {
     expect((await raw('/api/patients', good, { 'Content-Type': type })).status).toBe(201)
   })
 })
@@ -243,30 +246,36 @@ const clearable = ['phone', 'address', 'bloodGroup', 'medicalHistory', 'userId',
 const isClearable = (path: string, field: string) =>
   clearable.includes(field) || (path === '/api/patients' && field === 'email')
 
-describe('a string field', () => {
-  it.each(strings)('%s %s holds neither NUL nor half a surrogate pair', async (path, field, value, body) => {
-    const before = await stored()
-    const bad = ['\0', '\ud800', '\udc00', '\ude00\ud83d'].flatMap((part) => [value + part, part + value, part])
-    for (const text of bad) {
-      const answer = await admin.post(path, body(text))
-      expectProblem(answer, 400)
-      expect(answer.faults).toContain(field)
-    }
-    expect(await stored()).toEqual(before)
-  })
+describe('String fields', () => {
+  it.each(strings)(
+    'on %s the string field %s holds neither NUL nor half a surrogate pair',
+    async (path, field, value, body) => {
+      const before = await stored()
+      const bad = ['\0', '\ud800', '\udc00', '\ude00\ud83d'].flatMap((part) => [value + part, part + value, part])
+      for (const text of bad) {
+        const answer = await admin.post(path, body(text))
+        expectProblem(answer, 400)
+        expect(answer.faults).toContain(field)
+      }
+      expect(await stored()).toEqual(before)
+    },
+  )
 
-  it.each(strings)('%s %s has no more marks in a row than any language', async (path, field, value, body) => {
-    const marks = '\u0315\u0300'.repeat(15)
-    for (const part of [`${marks}\u0301`, '\u0315'.repeat(15_000)]) {
-      const answer = await admin.post(path, body(value + part))
-      expectProblem(answer, 400)
-      expect(answer.faults).toContain(field)
-    }
-    const name = `a${marks}`
-    expect((await made('/api/patients', patient({ name }))).at('name')).toBe(name.normalize('NFC'))
-  })
+  it.each(strings)(
+    'on %s the string field %s has no more marks in a row than any language',
+    async (path, field, value, body) => {
+      const marks = '\u0315\u0300'.repeat(15)
+      for (const part of [`${marks}\u0301`, '\u0315'.repeat(15_000)]) {
+        const answer = await admin.post(path, body(value + part))
+        expectProblem(answer, 400)
+        expect(answer.faults).toContain(field)
+      }
+      const name = `a${marks}`
+      expect((await made('/api/patients', patient({ name }))).at('name')).toBe(name.normalize('NFC'))
+    },
+  )
 
-  it.each(strings)('%s %s is a string', async (path, field, value, body) => {
+  it.each(strings)('on %s the string field %s takes nothing but a string', async (path, field, value, body) => {
     const bad = [5, 0, true, false, {}, [], [value], { value }, [[]], 1e300]
     for (const wrong of bad) expectProblem(await admin.post(path, body(wrong)), 400, [field])
     const empty = await admin.post(path, body(null))
@@ -275,7 +284,7 @@ describe('a string field', () => {
   })
 })
 
-describe('text', () => {
+describe('Lengths and contents of text', () => {
   const longest: [path: string, field: string, max: number, body: Make][] = [
     ['/api/patients', 'name', 200, (name) => patient({ name })],
     ['/api/patients', 'address', 500, (address) => patient({ address })],
@@ -284,7 +293,7 @@ describe('text', () => {
     ['/api/doctors', 'specialization', 200, (specialization) => doctor({ specialization })],
   ]
 
-  it.each(longest)('%s %s is counted in code points', async (path, field, max, body) => {
+  it.each(longest)('on %s the field %s is counted in code points', async (path, field, max, body) => {
     const answer = await admin.post(path, body(`  ${'😀'.repeat(max)}\n`))
     expect(answer.status, answer.text.slice(0, 500)).toBe(201)
     expect(answer.at(field)).toBe('😀'.repeat(max))
@@ -292,7 +301,7 @@ describe('text', () => {
     await refuses(() => admin.post(path, body('x'.repeat(max + 1))), 400, [field])
   })
 
-  it('is counted once it is in NFC', async () => {
+  it('text is counted once it is in NFC', async () => {
     const answer = await admin.post('/api/patients', patient({ name: 'e\u0301'.repeat(200) }))
     expect(answer.at('name')).toBe('\u00e9'.repeat(200))
   })
@@ -309,18 +318,20 @@ describe('text', () => {
     ['/api/auth/register', 'password', account({ password: '😀'.repeat(257) })],
     ['/api/auth/register', 'password', account({ password: '😀'.repeat(7) })],
     ['/api/auth/login', 'password', { email: admin.email, password: 'x'.repeat(257) }],
-  ])('%s %s has a longest form', (path, field, body) => refuses(() => admin.post(path, body), 400, [field]))
+  ])('on %s the field %s has a greatest length', (path, field, body) =>
+    refuses(() => admin.post(path, body), 400, [field]),
+  )
 
   it.each([
     patient({ medicalHistory: 'x'.repeat(20_000) }),
     patient({ allergies: Array.from({ length: 100 }, (_, i) => `${i}`.padEnd(200, 'x')) }),
-  ])('may be as long as that', async (body) => {
+  ])('a field of the greatest length is taken', async (body) => {
     const answer = await admin.post('/api/patients', body)
     expect(answer.status, answer.text.slice(0, 500)).toBe(201)
     expect((await admin.get(`/api/patients/${answer.id}`)).body).toMatchObject(body)
   })
 
-  it.each(['', ' ', '\n\t', '\u00a0', '\u3000', '\ufeff'])('%j is blank', async (blank) => {
+  it.each(['', ' ', '\n\t', '\u00a0', '\u3000', '\ufeff'])('a text of %j is blank', async (blank) => {
     for (const [path, field, body] of [
       ['/api/patients', 'name', patient({ name: blank })],
       ['/api/patients', 'allergies.0', patient({ allergies: [blank] })],
@@ -365,7 +376,7 @@ describe('text', () => {
     '%s%n%d',
     '\ufffd \uffff 👩‍👩‍👧',
   ]
-  it.each(fragments)('%j is stored as it is', async (text) => {
+  it.each(fragments)('the text %j is stored as it is', async (text) => {
     const texts = { name: text, address: text, medicalHistory: text, allergies: [text, text] }
     const created = await made('/api/patients', patient(texts))
     expect((await admin.get(`/api/patients/${created.id}`)).body).toMatchObject(texts)
@@ -379,7 +390,7 @@ describe('text', () => {
     expect(registered.string('user.name')).toBe(text)
   })
 
-  it.each(fragments)('%j is searched as it is', async (text) => {
+  it.each(fragments)('the text %j is searched as it is', async (text) => {
     const { id } = await made('/api/patients', patient({ name: `A${text}Z` }))
     const other = await made('/api/patients', patient({ name: 'AxZ' }))
     const query = new URLSearchParams({ q: `A${text}Z`, limit: '100' })
@@ -388,7 +399,7 @@ describe('text', () => {
     expect(found.each('id')).not.toContain(other.id)
   })
 
-  it('that would split a phone number or an address is refused', async () => {
+  it('text that would split a phone number or an address is refused', async () => {
     for (const phone of ["+49'30", '+49;30', '0049301234', '+', '+0301234', '+４９３０', 'tel:+4930', '+49 30 ext 5'])
       expectProblem(await admin.post('/api/patients', patient({ phone })), 400, ['phone'])
     for (const email of [
@@ -406,8 +417,8 @@ describe('text', () => {
   })
 })
 
-describe('an e-mail address', () => {
-  it('is the same in any case', async () => {
+describe('E-mail addresses', () => {
+  it('an e-mail address is the same in any case', async () => {
     const email = fresh()
     const registered = await api.send('POST', '/api/auth/register', account({ email: ` ${email.toUpperCase()} ` }))
     expect(registered.string('user.email')).toBe(email)
@@ -421,29 +432,29 @@ describe('an e-mail address', () => {
   })
 })
 
-describe('a number', () => {
+describe('Numbers', () => {
   it.each([['"5"'], ['1.5'], ['-1'], ['81'], ['3e9'], ['2147483648'], ['1e400'], ['-1e400'], ['9007199254740993']])(
-    'of years is no %s',
+    'a number of years cannot be %s',
     (value) => {
       const body = `${JSON.stringify(doctor()).slice(0, -1)},"experienceYears":${value}}`
       return refuses(() => raw('/api/doctors', body), 400, ['experienceYears'])
     },
   )
 
-  it.each([true, [5], {}, ''])('of years is no %j', (experienceYears) =>
+  it.each([true, [5], {}, ''])('a number of years cannot be %j', (experienceYears) =>
     refuses(() => admin.post('/api/doctors', doctor({ experienceYears })), 400, ['experienceYears']),
   )
 
-  it.each([0, 80, 5.0])('of years may be %d', async (experienceYears) => {
+  it.each([0, 80, 5.0])('a number of years may be %d', async (experienceYears) => {
     expect((await made('/api/doctors', doctor({ experienceYears }))).at('experienceYears')).toBe(experienceYears)
   })
 
-  it.each(['self', 'allergies'])('is no %s', (field) =>
+  it.each(['self', 'allergies'])('the field %s cannot be a number', (field) =>
     refuses(() => admin.post('/api/patients', patient({ [field]: 1 })), 400, [field]),
   )
 })
 
-describe('a date of birth', () => {
+describe('Dates of birth', () => {
   const tomorrow = new Date(Date.now() + 2 * 86_400_000).toISOString().slice(0, 10)
   it.each([
     ['2023-02-29'],
@@ -469,14 +480,17 @@ describe('a date of birth', () => {
     ['today'],
     [' 2000-01-01x'],
     ['２０００-01-01'],
-  ])('is not %s', async (dateOfBirth) => {
+  ])('a date of birth cannot be %s', async (dateOfBirth) => {
     await refuses(() => admin.post('/api/patients', patient({ dateOfBirth })), 400, ['dateOfBirth'])
     expectProblem(await admin.patch(`/api/patients/${patientId}`, { dateOfBirth }), 400, ['dateOfBirth'])
   })
 
-  it.each(['1900-01-01', '2000-02-29', new Date().toISOString().slice(0, 10)])('may be %s', async (dateOfBirth) => {
-    expect((await made('/api/patients', patient({ dateOfBirth }))).at('dateOfBirth')).toBe(dateOfBirth)
-  })
+  it.each(['1900-01-01', '2000-02-29', new Date().toISOString().slice(0, 10)])(
+    'a date of birth may be %s',
+    async (dateOfBirth) => {
+      expect((await made('/api/patients', patient({ dateOfBirth }))).at('dateOfBirth')).toBe(dateOfBirth)
+    },
+  )
 })
 
 const notIds = [
@@ -501,9 +515,9 @@ const notIds = [
   'x'.repeat(10_000),
 ]
 
-describe('an id that is none', () => {
+describe('Malformed ids', () => {
   const lists = ['patients', 'doctors', 'mappings', 'users']
-  it.each(notIds)('is a 404 in a path: %.50j', async (id) => {
+  it.each(notIds)('a malformed id is a 404 in a path: %.50j', async (id) => {
     for (const list of lists) {
       expectProblem(await admin.get(`/api/${list}/${encodeURIComponent(id)}`), 404)
       if (list !== 'users') await refuses(() => admin.delete(`/api/${list}/${encodeURIComponent(id)}`), 404)
@@ -527,21 +541,21 @@ describe('an id that is none', () => {
     ';',
     '*',
     ':id',
-  ])('is a 404 in a path: %s', async (id) => {
+  ])('a malformed id is a 404 in a path: %s', async (id) => {
     for (const list of lists) {
       expectProblem(await admin.get(`/api/${list}/${id}`), 404)
       expectProblem(await admin.get(`/api/${list}/${patientId}${id}`), 404)
     }
   })
 
-  it.each(notIds)('is a 400 in a body: %.50j', async (id) => {
+  it.each(notIds)('a malformed id is a 400 in a body: %.50j', async (id) => {
     await refuses(() => admin.post('/api/mappings', { patientId: id, doctorId }), 400, ['patientId'])
     await refuses(() => admin.post('/api/mappings', { patientId, doctorId: id }), 400, ['doctorId'])
     await refuses(() => admin.post('/api/patients', patient({ userId: id })), 400, ['userId'])
     await refuses(() => admin.post('/api/doctors', doctor({ userId: id })), 400, ['userId'])
   })
 
-  it.each(notIds)('is a 400 in a query: %.50j', async (id) => {
+  it.each(notIds)('a malformed id is a 400 in a query: %.50j', async (id) => {
     for (const [list, name] of [
       ['audit', 'patientId'],
       ['audit', 'userId'],
@@ -552,12 +566,12 @@ describe('an id that is none', () => {
       expectProblem(await admin.get(`/api/${list}?${new URLSearchParams({ [name]: id })}`), 400, [name])
   })
 
-  it('is not one in upper case', async () => {
+  it('an id in upper case is well-formed', async () => {
     expect((await admin.get(`/api/patients/${patientId.toUpperCase()}`)).id).toBe(patientId)
     expect((await admin.get(`/api/mappings?patientId=${patientId.toUpperCase()}`)).each('id')).toContain(mappingId)
   })
 
-  it('but could be one is a 404, and a 400 in a body', async () => {
+  it('a well-formed id that nothing has is a 404, and a 400 in a body', async () => {
     for (const list of lists) expectProblem(await admin.get(`/api/${list}/${unknownId}`), 404)
     const both = { patientId: unknownId, doctorId: unknownId }
     await refuses(() => admin.post('/api/mappings', both), 400, ['patientId', 'doctorId'])
@@ -566,14 +580,14 @@ describe('an id that is none', () => {
   })
 })
 
-describe('a field', () => {
+describe('Fields at fault', () => {
   const inherited = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'prototype']
   const odd = ['Name', 'name ', '', ' ', 'na\u0000me', 'x'.repeat(1000), '0', 'errors']
   it.each([
     ...['id', 'createdBy', 'createdAt', 'updatedAt', 'deletedAt', 'search', 'created_by', 'date_of_birth'],
     ...inherited,
     ...odd,
-  ])('that patients have not to give is named: %.30j', async (key) => {
+  ])('a field that patients do not have, or may not set, is named: %.30j', async (key) => {
     const body = withRaw(key, '{"isAdmin":true}')
     await refuses(() => raw('/api/patients', body), 400, [key])
     const { headers, token } = { headers: jsonType, token: admin.access }
@@ -582,16 +596,21 @@ describe('a field', () => {
     expectProblem(await api.send('PATCH', `/api/patients/${patientId}`, patch, { headers, token }), 400, [key])
   })
 
-  it.each(['id', 'createdAt', 'userRole', 'deletedAt', ...inherited])('that doctors have not is named: %s', (key) =>
-    refuses(() => raw('/api/doctors', `${JSON.stringify(doctor()).slice(0, -1)},"${key}":1}`), 400, [key]),
+  it.each(['id', 'createdAt', 'userRole', 'deletedAt', ...inherited])(
+    'a field that doctors do not have, or may not set, is named: %s',
+    (key) => refuses(() => raw('/api/doctors', `${JSON.stringify(doctor()).slice(0, -1)},"${key}":1}`), 400, [key]),
   )
 
-  it.each(['id', 'createdBy', 'patient', ...inherited])('that mappings have not is named: %s', (key) =>
-    refuses(() => raw('/api/mappings', `{"patientId":"${patientId}","doctorId":"${doctorId}","${key}":1}`), 400, [key]),
+  it.each(['id', 'createdBy', 'patient', ...inherited])(
+    'a field that mappings do not have, or may not set, is named: %s',
+    (key) =>
+      refuses(() => raw('/api/mappings', `{"patientId":"${patientId}","doctorId":"${doctorId}","${key}":1}`), 400, [
+        key,
+      ]),
   )
 
   it.each(['role', 'active', 'id', 'isAdmin', 'passwordHash', ...inherited])(
-    'that nobody may choose when they register is named: %s',
+    'a field that nobody may choose when they register is named: %s',
     async (key) => {
       const body = account()
       const text = `${JSON.stringify(body).slice(0, -1)},"${key}":"admin"}`
@@ -601,10 +620,10 @@ describe('a field', () => {
     },
   )
 
-  it('that a span of hours has not is named with its place', () =>
+  it('an unknown field of a span of hours is named with its place', () =>
     refuses(() => admin.post('/api/doctors', span({ until: '18:00' })), 400, ['workingHours.0.until']))
 
-  it('at fault is named with every other one', async () => {
+  it('every field at fault is named', async () => {
     const body = patient({ name: '', gender: 'none', phone: '1', extra: 1, allergies: ['a', 5] })
     const answer = await admin.post('/api/patients', body)
     expectProblem(answer, 400)
@@ -631,19 +650,22 @@ describe('a field', () => {
     ['/api/auth/login', 'password', { email: admin.email, password }],
     ['/api/auth/refresh', 'refresh', { refresh: admin.refresh }],
   ]
-  it.each(required)('%s %s is needed', async (path, field, body) => {
+  it.each(required)('on %s the field %s is needed', async (path, field, body) => {
     const { [field]: _, ...without } = body
     await refuses(() => admin.post(path, without), 400, [field])
     await refuses(() => admin.post(path, { ...body, [field]: null }), 400, [field])
   })
 
-  it.each(['name', 'dateOfBirth', 'gender'])('%s cannot be cleared, and nothing else is changed', async (field) => {
-    const before = await admin.get(`/api/patients/${patientId}`)
-    const body = { address: 'Elsewhere', [field]: null }
-    expectProblem(await admin.patch(`/api/patients/${patientId}`, body), 400, [field])
-    expectProblem(await admin.put(`/api/patients/${patientId}`, { ...patient(), ...body }), 400, [field])
-    expect((await admin.get(`/api/patients/${patientId}`)).body).toEqual(before.body)
-  })
+  it.each(['name', 'dateOfBirth', 'gender'])(
+    'the field %s cannot be cleared, and nothing else is changed',
+    async (field) => {
+      const before = await admin.get(`/api/patients/${patientId}`)
+      const body = { address: 'Elsewhere', [field]: null }
+      expectProblem(await admin.patch(`/api/patients/${patientId}`, body), 400, [field])
+      expectProblem(await admin.put(`/api/patients/${patientId}`, { ...patient(), ...body }), 400, [field])
+      expect((await admin.get(`/api/patients/${patientId}`)).body).toEqual(before.body)
+    },
+  )
 
   it.each([
     ['an overlap', [{}, { from: '16:59', to: '18:00' }], 'workingHours.1'],
@@ -656,7 +678,7 @@ describe('a field', () => {
     ['seconds', [{ from: '09:00:00' }], 'workingHours.0.from'],
     ['a line break', [{ from: '09:00\n' }], 'workingHours.0.from'],
     ['no such day', [{ day: 'Mon' }], 'workingHours.0.day'],
-  ])('of working hours has not %s', async (_, spans, field) => {
+  ])('working hours cannot have %s', async (_, spans, field) => {
     const workingHours = spans.map((more) => ({ day: 'mon', from: '09:00', to: '17:00', ...more }))
     const answer = await admin.post('/api/doctors', doctor({ workingHours }))
     expectProblem(answer, 400)
@@ -664,12 +686,12 @@ describe('a field', () => {
   })
 
   it.each(['+02:00', 'Mars/Olympus', 'Europe', '../../etc/localtime', 'UTC; drop table doctors', '-05', 'Z'])(
-    'of a time zone is not %s',
+    'a time zone cannot be %s',
     (timeZone) => refuses(() => admin.post('/api/doctors', doctor({ timeZone })), 400, ['timeZone']),
   )
 })
 
-describe('a query', () => {
+describe('Queries', () => {
   it.each([
     ['limit=0', 'limit'],
     ['limit=101', 'limit'],
@@ -697,7 +719,7 @@ describe('a query', () => {
     ['constructor=1', 'constructor'],
     ['toString=1', 'toString'],
     ['hasOwnProperty', 'hasOwnProperty'],
-  ])('of any list: ?%s is a 400', async (query, fault) => {
+  ])('a query of any list is a 400 for ?%s', async (query, fault) => {
     const ofOne = [`patients/${patientId}/doctors`, `doctors/${doctorId}/patients`, `patients/${patientId}/audit`]
     const lists = ['patients', 'doctors', 'mappings', 'users', 'audit', 'auth/sessions', ...ofOne]
     for (const list of lists) expectProblem(await admin.get(`/api/${list}?${query}`), 400, [fault])
@@ -733,12 +755,12 @@ describe('a query', () => {
     ['users', 'role=Admin', 'role'],
     ['users', 'active=1', 'active'],
     ['audit', 'action=%00', 'action'],
-  ])('of %s: ?%s is a 400', async (list, query, fault) => {
+  ])('a query of %s is a 400 for ?%s', async (list, query, fault) => {
     expectProblem(await admin.get(`/api/${list}?${query}`), 400, [fault])
   })
 
   it.each(['%25', '_', '%5C', '+', "'", '"', '(', '%2B', '😀', '%', '%zz', 'a%26limit%3D1'])(
-    'may ask for %s',
+    'a query may ask for %s',
     async (q) => {
       for (const list of ['patients', 'doctors']) {
         const answer = await admin.get(`/api/${list}?q=x${q}`)
@@ -766,12 +788,12 @@ describe('a query', () => {
     '+012026-12-01T09:00:00Z',
     '1764579600',
     '2026-12-01T09:00:00Z\0',
-  ])('of the trail has no moment %j', async (moment) => {
+  ])('a query of the audit log is refused for the moment %j', async (moment) => {
     for (const name of ['from', 'to'])
       expectProblem(await admin.get(`/api/audit?${new URLSearchParams({ [name]: moment })}`), 400, [name])
   })
 
-  it('takes a cursor only for the list it is from', async () => {
+  it('a query takes a cursor only for the list it is from', async () => {
     const first = await admin.get('/api/patients?limit=1&gender=female')
     const cursor = new URL(first.string('next'), 'http://hospital.test').searchParams.get('cursor') ?? ''
     expect((await admin.get(`/api/patients?gender=female&cursor=${cursor}`)).status).toBe(200)
@@ -782,7 +804,7 @@ describe('a query', () => {
   })
 })
 
-describe('a path', () => {
+describe('Paths', () => {
   it.each([
     '/api',
     '/api/',
@@ -804,7 +826,7 @@ describe('a path', () => {
     '/api/*',
     `/api/${'x'.repeat(60_000)}`,
     `/${'a/'.repeat(20_000)}`,
-  ])('of nothing is a 404: %.40s', async (path) => {
+  ])('a path that leads nowhere is a 404: %.40s', async (path) => {
     for (const method of ['GET', 'POST', 'DELETE', 'PROPFIND', 'OPTIONS'])
       expectProblem(await api.send(method, path, undefined, { token: admin.access }), 404)
   })
@@ -820,7 +842,7 @@ describe('a path', () => {
     ['OPTIONS', '/api/patients', 204],
     ['GET', '/healthz', 200],
     ['POST', '/api/mappings', 409],
-  ])('may end in a slash: %s %s', async (method, path, status) => {
+  ])('a path may end in a slash: %s %s', async (method, path, status) => {
     const body = { PATCH: {}, POST: { patientId, doctorId } }[method]
     const [plain, slash] = [
       await api.send(method, path, body, { token: admin.access }),
@@ -833,7 +855,7 @@ describe('a path', () => {
   })
 })
 
-describe('a method', () => {
+describe('Methods', () => {
   const one = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'PUT']
   const known: [path: string, methods: string[]][] = [
     ['/api/patients', ['GET', 'HEAD', 'OPTIONS', 'POST']],
@@ -849,7 +871,7 @@ describe('a method', () => {
   ]
   const allowed = (answer: Answer) => (answer.headers.get('Allow') ?? '').split(', ').toSorted()
 
-  it.each(known)('that %s has not is a 405 with those it has', async (path, methods) => {
+  it.each(known)('a method that %s does not have is a 405 with those it has', async (path, methods) => {
     const all = [
       'DELETE',
       'GET',
@@ -870,7 +892,7 @@ describe('a method', () => {
     }
   })
 
-  it.each(known)('OPTIONS of %s tells those it has', async (path, methods) => {
+  it.each(known)('an OPTIONS request to %s is answered with the methods it has', async (path, methods) => {
     const answer = await api.send('OPTIONS', path)
     expect(answer.status).toBe(204)
     expect(answer.text).toBe('')
@@ -882,7 +904,7 @@ describe('a method', () => {
   const inPlace = (path: string) =>
     path.replace(/(\w+)\/:id/, (_, list) => `${list}/${Reflect.get(ids, list) ?? unknownId}`)
 
-  it.each([...new Set(gets)].map(inPlace))('HEAD of %s is GET without the body', async (path) => {
+  it.each([...new Set(gets)].map(inPlace))('a HEAD request to %s is a GET without the body', async (path) => {
     for (const options of [{ token: admin.access }, {}, { token: admin.access, headers: { Accept: 'text/csv' } }]) {
       const get = await api.send('GET', path, undefined, options)
       const head = await api.send('HEAD', path, undefined, options)
@@ -894,8 +916,8 @@ describe('a method', () => {
   })
 })
 
-describe('the header', () => {
-  it.each(['a', 'A-b_c.9', '0', '.'.repeat(128)])('X-Request-Id is given back: %.20s', async (id) => {
+describe('Request headers', () => {
+  it.each(['a', 'A-b_c.9', '0', '.'.repeat(128)])('the X-Request-Id is given back: %.20s', async (id) => {
     const headers = { 'X-Request-Id': id }
     expect((await api.send('GET', '/healthz', undefined, { headers })).headers.get('X-Request-Id')).toBe(id)
     const answer = await api.send('GET', '/api/patients', undefined, { headers })
@@ -904,7 +926,7 @@ describe('the header', () => {
   })
 
   it.each(['', 'a b', 'a,b', 'é', 'a/b', '<script>', "';--", '.'.repeat(129), '%00', 'x'.repeat(100_000)])(
-    'X-Request-Id is made where it is %.20j',
+    'a new X-Request-Id is made where it is %.20j',
     async (id) => {
       const answer = await admin.get('/api/patients/x', { 'X-Request-Id': id })
       expectProblem(answer, 404)
@@ -914,7 +936,7 @@ describe('the header', () => {
 
   const token = admin.access
   it.each([`bearer ${token}`, `BEARER ${token}`, `bEaReR   ${token}`, `  Bearer ${token}  `])(
-    'Authorization may be %.20j',
+    'the Authorization may be %.20j',
     async (Authorization) => {
       expect((await api.send('GET', '/api/auth/me', undefined, { headers: { Authorization } })).id).toBe(admin.id)
     },
@@ -948,7 +970,7 @@ describe('the header', () => {
     `Bearer ${'x'.repeat(100_000)}`,
     `Bearer ${'x.'.repeat(50_000)}`,
     `Bearer${' '.repeat(100_000)}`,
-  ])('Authorization is a 401 where it is %.40j', async (Authorization) => {
+  ])('a request is a 401 where its Authorization is %.40j', async (Authorization) => {
     const headers = { Authorization }
     expectProblem(await api.send('GET', '/api/auth/me', undefined, { headers }), 401)
     await refuses(() => api.send('POST', '/api/patients', patient(), { headers }), 401)
@@ -966,7 +988,7 @@ describe('the header', () => {
     'text/html, application/json;q=0.9',
     '*/*;q=0, application/json',
     '',
-  ])('Accept may be %j', async (Accept) => {
+  ])('the Accept header may be %j', async (Accept) => {
     expect((await admin.get('/api/patients', { Accept })).status).toBe(200)
   })
 
@@ -979,12 +1001,12 @@ describe('the header', () => {
     '*/*;q=0',
     '*/*, application/json;q=0',
     'text/html;q=1, application/json;q=0.0',
-  ])('Accept is a 406 where it is %j', async (Accept) => {
+  ])('a request is a 406 where its Accept header is %j', async (Accept) => {
     expectProblem(await admin.get('/api/patients', { Accept }), 406)
     await refuses(() => admin.post('/api/patients', patient(), { Accept }), 406)
   })
 
-  it('Origin opens nothing', async () => {
+  it('the Origin header opens nothing', async () => {
     const answer = await admin.get('/api/patients', { Origin: 'https://evil.example' })
     expect([...answer.headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([])
   })
@@ -997,7 +1019,7 @@ describe('the header', () => {
     ['X-Forwarded-For', "1' or 1=1"],
     ['Accept-Language', 'x'.repeat(10_000)],
     ['Transfer-Encoding', 'nonsense'],
-  ])('%s may be anything: %#', async (name, value) => {
+  ])('the header %s may be anything: %#', async (name, value) => {
     expect((await admin.post('/api/patients', patient(), { [name]: value })).status).toBe(201)
     expectProblem(await admin.get(`/api/patients/${unknownId}`, { [name]: value }), 404)
     await api.env.auditWriter.flush()
@@ -1005,7 +1027,7 @@ describe('the header', () => {
   })
 })
 
-describe('every answer', () => {
+describe('Response headers', () => {
   const asAdmin = { token: admin.access }
   const answers: [status: number, method: string, path: string, body?: unknown, options?: Options][] = [
     [200, 'GET', '/api/patients', undefined, asAdmin],
@@ -1024,36 +1046,39 @@ describe('every answer', () => {
     [413, 'POST', '/api/patients', 'x'.repeat(maxBody + 1), { ...asAdmin, headers: jsonType }],
     [415, 'POST', '/api/patients', 'x', asAdmin],
   ]
-  it.each(answers)('%d to %s %s has the headers that protect it', async (status, method, path, body, options) => {
-    const answer = await api.send(method, path, body, options)
-    expect(answer.status).toBe(status)
-    expectWellFormed(answer)
-    expect(answer.headers.get('Cache-Control')).toBe('no-store')
-    expect(answer.headers.get('Content-Security-Policy')).toContain("frame-ancestors 'none'")
-    expect(answer.headers.get('Strict-Transport-Security')).toBeNull()
-    const overHttps = await api.send(method, path, body, { ...options, env: { isHttps: true } })
-    expect(overHttps.headers.get('Strict-Transport-Security')).toMatch(/^max-age=\d{7,}/)
-    expect(overHttps.headers.get('X-Powered-By')).toBeNull()
-  })
+  it.each(answers)(
+    'an answer of %d to %s %s has the headers that protect it',
+    async (status, method, path, body, options) => {
+      const answer = await api.send(method, path, body, options)
+      expect(answer.status).toBe(status)
+      expectWellFormed(answer)
+      expect(answer.headers.get('Cache-Control')).toBe('no-store')
+      expect(answer.headers.get('Content-Security-Policy')).toContain("frame-ancestors 'none'")
+      expect(answer.headers.get('Strict-Transport-Security')).toBeNull()
+      const overHttps = await api.send(method, path, body, { ...options, env: { isHttps: true } })
+      expect(overHttps.headers.get('Strict-Transport-Security')).toMatch(/^max-age=\d{7,}/)
+      expect(overHttps.headers.get('X-Powered-By')).toBeNull()
+    },
+  )
 
   it.each([
     ['GET', '/', 200],
     ['GET', '/healthz', 200],
     ['GET', '/nothing', 404],
     ['POST', '/healthz', 405],
-  ])('outside of /api has them too: %s %s', async (method, path, status) => {
+  ])('an answer outside of /api has them too: %s %s', async (method, path, status) => {
     const answer = await api.send(method, path)
     expect(answer.status).toBe(status)
     expectWellFormed(answer)
   })
 
-  it('has a request id of its own', async () => {
+  it('every answer has a request id of its own', async () => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => api.send('GET', '/healthz')))
     expect(new Set(answers.map(({ headers }) => headers.get('X-Request-Id'))).size).toBe(20)
   })
 })
 
-describe('of two faults', () => {
+describe('Requests with two faults', () => {
   const each = [
     { name: 'a wrong type', status: 415, body: '{', headers: { 'Content-Type': 'text/plain' } },
     { name: 'a large body', status: 413, body: 'x'.repeat(maxBody + 1), headers: jsonType },
@@ -1063,31 +1088,37 @@ describe('of two faults', () => {
   const send = (who: Person | undefined, method: string, path: string, body?: unknown, headers = {}) =>
     api.send(method, path, body, { token: who?.access, headers })
 
-  it.each(each)('no such path comes before no sign-in and $name', async ({ body, headers }) => {
+  it.each(each)('an unknown path is refused before a missing sign-in and $name', async ({ body, headers }) => {
     expectProblem(await send(undefined, 'POST', '/api/nothing', body, headers), 404)
     expectProblem(await send(undefined, 'FOO', '/api/nothing', body, headers), 404)
   })
 
-  it.each(each)('no such method comes before no sign-in, no role, no record and $name', async ({ body, headers }) => {
-    for (const who of [undefined, someone, admin]) {
-      expectProblem(await send(who, 'PUT', '/api/doctors', body, headers), 405)
-      expectProblem(await send(who, 'POST', `/api/doctors/${unknownId}`, body, headers), 405)
-      expectProblem(await send(who, 'POST', '/api/doctors/no-id', body, headers), 405)
-    }
-  })
+  it.each(each)(
+    'a wrong method is refused before a missing sign-in, a wrong role, a missing record and $name',
+    async ({ body, headers }) => {
+      for (const who of [undefined, someone, admin]) {
+        expectProblem(await send(who, 'PUT', '/api/doctors', body, headers), 405)
+        expectProblem(await send(who, 'POST', `/api/doctors/${unknownId}`, body, headers), 405)
+        expectProblem(await send(who, 'POST', '/api/doctors/no-id', body, headers), 405)
+      }
+    },
+  )
 
-  it.each(each)('no sign-in comes before no role, no record and $name', async ({ body, headers }) => {
-    expectProblem(await send(undefined, 'POST', '/api/doctors', body, headers), 401)
-    expectProblem(await send(undefined, 'PUT', `/api/patients/${patientId}`, body, headers), 401)
-    expectProblem(await send(undefined, 'PATCH', `/api/patients/${unknownId}`, body, headers), 401)
-    expectProblem(await send(undefined, 'PATCH', '/api/patients/no-id', body, headers), 401)
-  })
+  it.each(each)(
+    'a missing sign-in is refused before a wrong role, a missing record and $name',
+    async ({ body, headers }) => {
+      expectProblem(await send(undefined, 'POST', '/api/doctors', body, headers), 401)
+      expectProblem(await send(undefined, 'PUT', `/api/patients/${patientId}`, body, headers), 401)
+      expectProblem(await send(undefined, 'PATCH', `/api/patients/${unknownId}`, body, headers), 401)
+      expectProblem(await send(undefined, 'PATCH', '/api/patients/no-id', body, headers), 401)
+    },
+  )
 
-  it('no sign-in comes before a bad query', async () => {
+  it('a missing sign-in is refused before a bad query', async () => {
     expectProblem(await send(undefined, 'GET', '/api/patients?limit=x'), 401)
   })
 
-  it.each(each)('no role comes before no record and $name', async ({ body, headers }) => {
+  it.each(each)('a wrong role is refused before a missing record and $name', async ({ body, headers }) => {
     expectProblem(await send(someone, 'POST', '/api/doctors', body, headers), 403)
     for (const id of [doctorId, unknownId, 'no-id']) {
       expectProblem(await send(someone, 'PATCH', `/api/doctors/${id}`, body, headers), 403)
@@ -1097,11 +1128,11 @@ describe('of two faults', () => {
     expectProblem(await send(someone, 'DELETE', `/api/doctors/${unknownId}`), 403)
   })
 
-  it('no role comes before a bad query', async () => {
+  it('a wrong role is refused before a bad query', async () => {
     expectProblem(await send(someone, 'GET', '/api/patients?deleted=true&limit=x'), 403)
   })
 
-  it.each(each)('no record comes before $name', async ({ body, headers }) => {
+  it.each(each)('a missing record is refused before $name', async ({ body, headers }) => {
     for (const id of [unknownId, 'no-id'])
       for (const method of ['PUT', 'PATCH']) {
         expectProblem(await send(admin, method, `/api/patients/${id}`, body, headers), 404)
@@ -1116,48 +1147,48 @@ describe('of two faults', () => {
     `/api/mappings/${unknownId}`,
     '/api/patients/no-id/doctors',
     '/api/mappings/no-id',
-  ])('no record comes before a bad query: %s', async (path) => {
+  ])('a missing record is refused before a bad query: %s', async (path) => {
     for (const query of ['limit=x', 'bogus=1', 'cursor=x']) expectProblem(await admin.get(`${path}?${query}`), 404)
   })
 
-  it.each(['PUT', 'PATCH'])('no record comes before an unknown id in the body: %s', async (method) => {
+  it.each(['PUT', 'PATCH'])('a missing record is refused before an unknown id in the body: %s', async (method) => {
     const userId = unknownId
     expectProblem(await send(admin, method, `/api/patients/${unknownId}`, patient({ userId })), 404)
     expectProblem(await send(admin, method, `/api/doctors/${unknownId}`, doctor({ userId })), 404)
   })
 
-  it.each(['PUT', 'PATCH'])('no record comes before a stale If-Match: %s', async (method) => {
+  it.each(['PUT', 'PATCH'])('a missing record is refused before a stale If-Match: %s', async (method) => {
     expectProblem(await send(admin, method, `/api/patients/${unknownId}`, patient(), { 'If-Match': '"old"' }), 404)
   })
 
-  it('a wrong type and a large body come before what is in it', async () => {
+  it('a wrong type and a large body are refused before what is in the body', async () => {
     await refuses(() => raw('/api/patients', '{', { 'Content-Type': 'text/plain' }), 415)
     await refuses(() => raw('/api/patients', '{'.repeat(maxBody + 1)), 413)
     await refuses(() => raw('/api/patients', bytes([0xff]), { 'Content-Type': 'text/plain' }), 415)
   })
 
-  it('a bad body comes before a stale If-Match', async () => {
+  it('a bad body is refused before a stale If-Match', async () => {
     const stale = { 'If-Match': '"old"' }
     expectProblem(await admin.patch(`/api/patients/${patientId}`, { name: '' }, stale), 400, ['name'])
     expectProblem(await admin.put(`/api/doctors/${doctorId}`, {}, stale), 400)
     expectProblem(await raw('/api/patients', 'x', { 'Content-Type': 'text/plain', ...stale }), 415)
   })
 
-  describe('where a relation is missing', () => {
+  describe('A missing relation to the record', () => {
     const as = (method: string, path: string, body?: unknown, headers = {}) =>
       send(treating, method, path, body, headers)
 
-    it.each(each)('$name comes before it', async ({ status, body, headers }) => {
+    it.each(each)('a missing relation to the record is refused after $name', async ({ status, body, headers }) => {
       expectProblem(await as('PATCH', `/api/doctors/${doctorId}`, body, headers), status)
     })
 
-    it('it comes before a stale If-Match', async () => {
+    it('a missing relation to the record is refused before a stale If-Match', async () => {
       const stale = { 'If-Match': '"old"' }
       expectProblem(await as('PATCH', `/api/doctors/${doctorId}`, { name: 'Mine' }, stale), 403)
       expectProblem(await as('DELETE', `/api/patients/${patientId}`, undefined, stale), 403)
     })
 
-    it('it comes before a conflict', async () => {
+    it('a missing relation to the record is refused before a conflict', async () => {
       expectProblem(await as('POST', '/api/mappings', { patientId, doctorId }), 403)
       const taken = await made('/api/doctors', doctor())
       expectProblem(await as('PATCH', `/api/doctors/${doctorId}`, { email: taken.at('email') }), 403)
@@ -1165,11 +1196,11 @@ describe('of two faults', () => {
   })
 })
 
-describe('a merge patch', () => {
+describe('Merge patches', () => {
   const types = 'application/json, application/merge-patch+json'
 
   it.each([...new Set(app.routes.filter(({ method }) => method === 'PATCH').map(({ path }) => path))])(
-    'is taken under its own type, and said to be: PATCH %s',
+    'a merge patch is taken under its own type, which is announced: PATCH %s',
     async (route) => {
       const path = route.replace(':id', unknownId)
       const patch = (type: string) => raw(path, '{}', { 'Content-Type': type }, 'PATCH')
@@ -1180,7 +1211,7 @@ describe('a merge patch', () => {
     },
   )
 
-  it('changes what it names, clears what is null and leaves the rest (RFC 7396)', async () => {
+  it('a merge patch changes what it names, clears what is null and leaves the rest (RFC 7396)', async () => {
     const made = await admin.post('/api/patients', patient({ address: 'here', email: 'p@example.org' }))
     const headers = { 'Content-Type': 'application/merge-patch+json' }
     const changed = await raw(`/api/patients/${made.id}`, '{"name":"New","address":null}', headers, 'PATCH')
@@ -1188,7 +1219,7 @@ describe('a merge patch', () => {
     expect([changed.at('name'), changed.at('address'), changed.at('email')]).toEqual(['New', null, 'p@example.org'])
   })
 
-  it('is a 415 where it is no PATCH, and another type tells which are taken', async () => {
+  it('a merge patch is a 415 where the method is not PATCH, and a wrong type is answered with the types that are taken', async () => {
     const headers = { 'Content-Type': 'application/merge-patch+json' }
     const posted = await raw('/api/patients', good, headers)
     expectProblem(posted, 415)
@@ -1206,21 +1237,21 @@ describe('a merge patch', () => {
   })
 })
 
-describe('a day of birth in the future', () => {
+describe('Dates of birth in the future', () => {
   afterEach(() => void vi.useRealTimers())
 
   it.each([
     ['2026-11-27T09:59:59.999Z', '2026-11-27', '2026-11-28'],
     ['2026-11-27T10:00:00.000Z', '2026-11-28', '2026-11-29'],
     ['2026-12-31T23:00:00.000Z', '2027-01-01', '2027-01-02'],
-  ])('at %s is one after %s, when it is that day somewhere on Earth', (now, latest, future) => {
+  ])('at %s a date of birth may be %s, which is today somewhere on Earth, and no later day', (now, latest, future) => {
     vi.useFakeTimers({ now: new Date(now), toFake: ['Date'] })
     expect(pastDateField.safeParse(latest).success).toBe(true)
     expect(pastDateField.safeParse(future).error?.issues).toMatchObject([{ message: 'must not be in the future' }])
   })
 })
 
-describe('what is wrong is told in words', () => {
+describe('Messages of problems', () => {
   it.each<[string, unknown]>([
     ['name is required; dateOfBirth is required; gender is required.', {}],
     ['name must be a string.', patient({ name: 1 })],
@@ -1234,11 +1265,11 @@ describe('what is wrong is told in words', () => {
     ['email must be an e-mail address such as name@example.org.', patient({ email: 'x' })],
     ['nickname is not a known field.', patient({ nickname: 'x' })],
     ['The request must be an object.', []],
-  ])('%s', async (detail, body) => {
+  ])('the message is: %s', async (detail, body) => {
     expect((await admin.post('/api/patients', body)).at('detail')).toBe(detail)
   })
 
-  it('also in a query, and of a doctor', async () => {
+  it('a message is a sentence also for a query and for a doctor', async () => {
     const told = async (path: string) => (await admin.get(path)).at('detail')
     expect(await told('/api/patients?limit=0')).toMatch(/^limit must be /)
     expect(await told('/api/patients?nonsense=1')).toBe('nonsense is not a known parameter.')
@@ -1250,7 +1281,7 @@ describe('what is wrong is told in words', () => {
   })
 })
 
-describe('a body that does not arrive', () => {
+describe('Bodies that do not arrive', () => {
   afterEach(() => void vi.useRealTimers())
   const slow = (contentType: string, path: string, first: string) => {
     const body = new ReadableStream<Uint8Array>({
@@ -1263,7 +1294,7 @@ describe('a body that does not arrive', () => {
     return app.fetch(new Request(`http://hospital.test${path}`, init), api.env)
   }
 
-  it('is a 408 after ten seconds, and closes the connection', async () => {
+  it('a body that stops is a 408 after ten seconds, and closes the connection', async () => {
     await admin.get('/api/auth/me')
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const answer = slow('application/json', '/api/patients', '{')
@@ -1273,7 +1304,7 @@ describe('a body that does not arrive', () => {
     expect(headers.get('Content-Type')).toBe('application/problem+json')
   })
 
-  it('is a 408 where it is an upload that comes a byte a second', async () => {
+  it('an upload that comes a byte a second is a 408', async () => {
     const { id } = await admin.post('/api/patients', patient())
     vi.useFakeTimers({ toFake: ['performance'] })
     let sent = 0

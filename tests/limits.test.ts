@@ -53,8 +53,8 @@ const upload = ({ access: token }: Person, patientId: string, body = form(10), a
   at.send('POST', `/api/patients/${patientId}/reports`, body, { token, headers })
 const KiB = 1024
 
-describe('patients added by an account of role patient', () => {
-  it('are refused beyond the limit of a day, and taken again when the day is over', async () => {
+describe('Patients added by an account of role patient', () => {
+  it('patients are refused beyond the limit of a day, and taken again when the day is over', async () => {
     const pat = await api.register('Pat')
     const answers = await times(4, () => add(pat))
     expect(statuses(answers)).toEqual([201, 201, 201, 429])
@@ -70,7 +70,7 @@ describe('patients added by an account of role patient', () => {
     expect(statuses(await times(4, () => add(pat)))).toEqual([201, 201, 201, 429])
   })
 
-  it('are refused in every process, and leave no row of the trail', async () => {
+  it('patients are refused in every process, and leave no audit entry', async () => {
     const pat = await api.register('Pat')
     await times(2, () => add(pat))
     const other = await Api.start(url, { PATIENTS_PER_ACCOUNT_DAY: '3' })
@@ -80,14 +80,14 @@ describe('patients added by an account of role patient', () => {
     expect(trail.list()).toHaveLength(3)
   })
 
-  it('count although they are deleted', async () => {
+  it('patients count although they are deleted', async () => {
     const pat = await api.register('Pat')
     for (const { id } of await times(3, () => add(pat)))
       expect((await pat.delete(`/api/patients/${id}`)).status).toBe(204)
     expect((await add(pat)).status).toBe(429)
   })
 
-  it('do not count where they are refused or fail, nor where a key makes an answer come again', async () => {
+  it('patients do not count where they are refused or fail, nor where a key makes an answer come again', async () => {
     const pat = await api.register('Pat')
     const key = { 'Idempotency-Key': 'again' }
     const self = { self: true }
@@ -106,7 +106,7 @@ describe('patients added by an account of role patient', () => {
     expect((await add(pat, api, late)).status).toBe(201)
   })
 
-  it('have no limit where others than patients add them, or where it is 0', async () => {
+  it('patients have no limit where others than patients add them, or where it is 0', async () => {
     const { person } = await aDoctor()
     expect(statuses(await times(5, () => add(person)))).toEqual(Array(5).fill(201))
     expect(statuses(await times(5, () => add(admin)))).toEqual(Array(5).fill(201))
@@ -114,20 +114,20 @@ describe('patients added by an account of role patient', () => {
     expect(statuses(await times(60, () => add(pat, none)))).toEqual(Array(60).fill(201))
   })
 
-  it('are 50 by default', async () => {
+  it('patients are limited to 50 a day by default', async () => {
     const pat = await api.register('Pat')
     expect(statuses(await times(52, () => add(pat, byDefault)))).toEqual([...Array(50).fill(201), 429, 429])
   })
 })
 
-describe('uploads of an account', () => {
+describe('Uploads of an account', () => {
   const seen = async () => {
     const { person, id: doctorId } = await aDoctor()
     const { id } = await add(person)
     return { person, doctorId, id }
   }
 
-  it('are refused beyond the limit of a day, before their bytes are kept, and taken again when the day is over', async () => {
+  it('uploads are refused beyond the limit of a day, before their bytes are kept, and taken again when the day is over', async () => {
     const { person, id } = await seen()
     const answers = await times(4, () => upload(person, id))
     expect(statuses(answers)).toEqual([201, 201, 201, 429])
@@ -141,7 +141,7 @@ describe('uploads of an account', () => {
     expect(statuses(await times(4, () => upload(person, id)))).toEqual([201, 201, 201, 429])
   })
 
-  it('are refused beyond so many MiB a day, which leaves no file', async () => {
+  it('uploads are refused beyond so many MiB a day, and leave no file', async () => {
     const { person, id } = await seen()
     expect((await upload(person, id, form(600 * KiB))).status).toBe(201)
     const files = await readdir(api.folder)
@@ -157,20 +157,20 @@ describe('uploads of an account', () => {
     expect((await upload(other, others, form(1024 * KiB))).status).toBe(201)
   })
 
-  it('are counted apart from what else is limited', async () => {
+  it('uploads are counted apart from what else is limited', async () => {
     const pat = await api.register('Pat')
     const [first] = await times(3, () => add(pat))
     expect(statuses(await times(4, () => upload(pat, first?.id ?? '')))).toEqual([201, 201, 201, 429])
   })
 
-  it('count although they are deleted', async () => {
+  it('uploads count although they are deleted', async () => {
     const { person, id } = await seen()
     for (const report of await times(3, () => upload(person, id)))
       expect((await person.delete(`/api/reports/${report.id}`)).status).toBe(204)
     expect((await upload(person, id)).status).toBe(429)
   })
 
-  it('do not count where they are refused or fail, nor where a key makes an answer come again', async () => {
+  it('uploads do not count where they are refused or fail, nor where a key makes an answer come again', async () => {
     const { person, id } = await seen()
     const absent = crypto.randomUUID()
     const refused = [
@@ -192,7 +192,7 @@ describe('uploads of an account', () => {
     expect((await upload(person, absent, form(10), api, key('b'))).status).toBe(404)
   })
 
-  it('have no limit for administrators, or where it is 0', async () => {
+  it('uploads have no limit for administrators, or where it is 0', async () => {
     const { person, id } = await seen()
     expect(statuses(await times(5, () => upload(admin, id, form(300 * KiB))))).toEqual(Array(5).fill(201))
     expect(statuses(await times(5, () => upload(person, id, form(300 * KiB), none)))).toEqual(Array(5).fill(201))
@@ -205,7 +205,7 @@ describe('uploads of an account', () => {
     await other.stop()
   })
 
-  it('are 100 and 500 MiB by default', async () => {
+  it('uploads are limited to 100 and 500 MiB a day by default', async () => {
     const { person, id } = await seen()
     expect((await upload(person, id, form(10), byDefault)).status).toBe(201)
     await api.db.execute(sql`update daily_use set count = 99 where user_id = ${person.id}`)
@@ -232,11 +232,11 @@ it.each([
   expect(details.headers).toEqual({ 'Retry-After': `${seconds}` })
 })
 
-describe('sessions of an account', () => {
+describe('Sessions of an account', () => {
   const signIn = (email: string, at = api) => at.send('POST', '/api/auth/login', { email, password })
   const me = (token: string, at = api) => at.send('GET', '/api/auth/me', undefined, { token })
 
-  it('are so many: a further sign-in ends the oldest, at once, with a row of the trail', async () => {
+  it('an account has so many sessions at most: a further sign-in ends the oldest, at once, with an audit entry', async () => {
     const pat = await api.register('Pat')
     const tokens = [pat.access]
     for (let i = 0; i < 2; i += 1) tokens.push((await signIn(pat.email)).string('access'))
@@ -253,7 +253,7 @@ describe('sessions of an account', () => {
     expect(trail.each('resourceId')).toEqual([oldest])
   })
 
-  it('that were ended do not count', async () => {
+  it('sessions that were ended do not count', async () => {
     const pat = await api.register('Pat')
     for (let i = 0; i < 4; i += 1) {
       const { access, refresh } = Object(await signIn(pat.email)).body
@@ -262,7 +262,7 @@ describe('sessions of an account', () => {
     expect((await me(pat.access)).status).toBe(200)
   })
 
-  it('are as many for administrators, and without end where it is 0', async () => {
+  it('sessions are as many for administrators, and have no limit where it is 0', async () => {
     const made = await admin.post('/api/users', {
       name: 'Second',
       email: `${crypto.randomUUID()}@example.org`,
@@ -276,7 +276,7 @@ describe('sessions of an account', () => {
     expect(statuses(await times(5, (i) => me(many[i]?.string('access') ?? '', none)))).toEqual(Array(5).fill(200))
   })
 
-  it('are 20 by default', async () => {
+  it('sessions are limited to 20 by default', async () => {
     const pat = await api.register('Pat')
     const answers = await times(20, () => signIn(pat.email, byDefault))
     expect((await me(pat.access, byDefault)).status).toBe(401)
@@ -284,11 +284,11 @@ describe('sessions of an account', () => {
   })
 })
 
-describe('calendar feeds of an account', () => {
+describe('Calendar feeds of an account', () => {
   const subscribe = ({ access: token }: Person, id: string, at = api, side = 'patients') =>
     at.send('POST', `/api/${side}/${id}/calendar-feed`, undefined, { token })
 
-  it('are refused beyond the limit, of doctors and of patients each, until one is ended', async () => {
+  it('feeds are refused beyond the limit, of doctors and of patients each, until one is ended', async () => {
     const { person, id: doctorId } = await aDoctor()
     const ids = (await times(4, () => add(person))).map(({ id }) => id)
     const answers = await times(3, (i) => subscribe(person, ids[i] ?? ''))
@@ -309,14 +309,14 @@ describe('calendar feeds of an account', () => {
     expect((await subscribe(person, ids[3] ?? '')).status).toBe(201)
   })
 
-  it('have no limit for administrators, or where it is 0', async () => {
+  it('feeds have no limit for administrators, or where it is 0', async () => {
     const { person } = await aDoctor()
     const ids = (await times(7, () => add(person))).map(({ id }) => id)
     expect(statuses(await times(7, (i) => subscribe(admin, ids[i] ?? '')))).toEqual(Array(7).fill(201))
     expect(statuses(await times(7, (i) => subscribe(person, ids[i] ?? '', none)))).toEqual(Array(7).fill(201))
   })
 
-  it('are 5 by default', async () => {
+  it('feeds are limited to 5 by default', async () => {
     const { person } = await aDoctor()
     const ids = (await times(6, () => add(person))).map(({ id }) => id)
     expect(statuses(await times(6, (i) => subscribe(person, ids[i] ?? '', byDefault)))).toEqual([

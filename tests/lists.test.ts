@@ -98,7 +98,7 @@ async function walk(path: string, between: (seen: string[]) => Promise<unknown> 
 }
 
 describe.each(Object.entries(lists))('%s', (_, newList) => {
-  it('is shown newest first, page by page, up to a last page without a next', async () => {
+  it('a list is shown newest first, page by page, up to a last page without a next', async () => {
     const list = await newList()
     const ids = await rows(list, 5)
     const pages = [await admin.get(plus(list.path, 'limit=2'))]
@@ -111,14 +111,14 @@ describe.each(Object.entries(lists))('%s', (_, newList) => {
     expect(pages[0]?.string('next')).toMatch(/^\/api\//)
   })
 
-  it('has no next where the last row is the last of a full page', async () => {
+  it('a list has no next where the last row is the last of a full page', async () => {
     const list = await newList()
     expect((await admin.get(list.path)).body).toEqual({ results: [], next: null })
     await rows(list, 2)
     expect((await admin.get(plus(list.path, 'limit=2'))).at('next')).toBeNull()
   })
 
-  it('is counted whole, on every page, where count=true asks for it', async () => {
+  it('a list is counted whole, on every page, where count=true asks for it', async () => {
     const list = await newList()
     expect((await admin.get(plus(list.path, 'count=true'))).at('count')).toBe(0)
     await rows(list, 3)
@@ -128,7 +128,7 @@ describe.each(Object.entries(lists))('%s', (_, newList) => {
     expect((await admin.get(plus(list.path, 'count=false'))).body).not.toHaveProperty('count')
   })
 
-  it('neither skips nor repeats a row while others come and go', async () => {
+  it('a list neither skips nor repeats a row while others are added and deleted', async () => {
     const list = await newList()
     const ids = await rows(list, 8)
     const [oldest, , third] = ids
@@ -141,14 +141,14 @@ describe.each(Object.entries(lists))('%s', (_, newList) => {
     expect(seen.at(-1)).toBe(oldest)
   })
 
-  it('takes a cursor with another limit', async () => {
+  it('a list takes a cursor with another limit', async () => {
     const list = await newList()
     const ids = await rows(list, 3)
     const next = (await admin.get(plus(list.path, 'limit=1'))).string('next')
     expect((await admin.get(next.replace('limit=1', 'limit=100'))).each('id')).toEqual([ids[1], ids[0]])
   })
 
-  it('refuses a cursor that it did not give out', async () => {
+  it('a list refuses a cursor that it did not give out', async () => {
     const [list, other] = [await newList(), await newList()]
     const cursor = async ({ path }: List) =>
       new URL((await admin.get(plus(path, 'limit=1'))).string('next'), 'http://x').searchParams.get('cursor') ?? ''
@@ -189,12 +189,12 @@ describe.each(Object.entries(lists))('%s', (_, newList) => {
     ['page', 'page=2'],
     ['Limit', 'Limit=2'],
     ['gendre', 'gendre=male'],
-  ])('names %s in the 400 for ?%s', async (name, query) => {
+  ])('a list names %s in the 400 for ?%s', async (name, query) => {
     const refused = await admin.get(plus((await newList()).path, query))
     expect([refused.status, new Set(refused.faults)]).toEqual([400, new Set([name])])
   })
 
-  it('is the same with a slash at the end of its path, and so are the pages behind it', async () => {
+  it('a list is the same with a slash at the end of its path, and so are the pages behind it', async () => {
     const list = await newList()
     await rows(list, 3)
     const [path, query = ''] = plus(list.path, 'limit=2').split('?')
@@ -206,7 +206,7 @@ describe.each(Object.entries(lists))('%s', (_, newList) => {
   })
 })
 
-it('shows 50 rows where no limit is given, and 100 at most', async () => {
+it('a list shows 50 rows where no limit is given, and 100 at most', async () => {
   const list = await lists['/api/patients']?.()
   if (!list) throw new Error('no such list')
   await rows(list, 101)
@@ -223,7 +223,7 @@ it.each([
   ['/api/doctors', 'specialization', 'x'.repeat(201)],
   ['/api/mappings', 'patientId', 'x'],
   ['/api/mappings', 'doctorId', ''],
-])('%s names %s in the 400 for the value %s, and where it is repeated', async (path, name, value) => {
+])('the list %s names %s in the 400 for the value %s, and where it is repeated', async (path, name, value) => {
   for (const query of [`${name}=${value}`, `${name}=${absent}&${name}=${absent}`]) {
     const refused = await admin.get(`${path}?${query}`)
     expect([refused.status, refused.faults]).toEqual([400, [name]])
@@ -247,31 +247,34 @@ it.each([
   expect([refused.status, refused.faults]).toEqual([400, ['cursor']])
 })
 
-describe('sort', () => {
+describe('The parameter sort', () => {
   it.each<[list: string, sort: string, values: unknown[]]>([
     ['patients', 'name', ['Adam', 'Bea', 'bea', 'Béa', 'Émile', 'Zoe']],
     ['patients', 'dateOfBirth', ['1901-01-01', '1980-02-29', '1980-02-29', '1980-02-29', '2001-12-31']],
     ['doctors', 'name', ['Adam', 'Bea', 'bea', 'Béa', 'Émile', 'Zoe']],
     ['doctors', 'experienceYears', [null, null, null, 0, 2, 2, 10, 80]],
-  ])('/api/%s by %s, either way round, through ties and what is not given', async (list, sort, values) => {
-    const tag = `${crypto.randomUUID()}@example.org`
-    const add = list === 'patients' ? addPatient : addDoctor
-    // Neither in the order asked for nor in its reverse.
-    const mixed = values.map((value, index) => ({ value, order: (index * 7 + 3) % values.length }))
-    for (const { value, order } of mixed.toSorted((a, b) => a.order - b.order))
-      await add({ [sort]: value, email: `${order}.${tag}` })
-    const path = `/api/${list}?q=${tag}&limit=2&sort=`
-    const shown = async (id: string) => (await admin.get(`/api/${list}/${id}`)).at(sort)
+  ])(
+    'the list /api/%s is sorted by %s, in both directions, with equal and with absent values',
+    async (list, sort, values) => {
+      const tag = `${crypto.randomUUID()}@example.org`
+      const add = list === 'patients' ? addPatient : addDoctor
+      // Neither in the order asked for nor in its reverse.
+      const mixed = values.map((value, index) => ({ value, order: (index * 7 + 3) % values.length }))
+      for (const { value, order } of mixed.toSorted((a, b) => a.order - b.order))
+        await add({ [sort]: value, email: `${order}.${tag}` })
+      const path = `/api/${list}?q=${tag}&limit=2&sort=`
+      const shown = async (id: string) => (await admin.get(`/api/${list}/${id}`)).at(sort)
 
-    const [up, down] = [await walk(path + sort), await walk(`${path}-${sort}`)]
-    expect(down).toEqual(up.toReversed())
-    expect(new Set(up).size).toBe(values.length)
-    const folded = (value: unknown) =>
-      typeof value === 'string' ? value.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase() : value
-    expect((await Promise.all(up.map(shown))).map(folded)).toEqual(values.map(folded))
-  })
+      const [up, down] = [await walk(path + sort), await walk(`${path}-${sort}`)]
+      expect(down).toEqual(up.toReversed())
+      expect(new Set(up).size).toBe(values.length)
+      const folded = (value: unknown) =>
+        typeof value === 'string' ? value.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase() : value
+      expect((await Promise.all(up.map(shown))).map(folded)).toEqual(values.map(folded))
+    },
+  )
 
-  it.each(['patients', 'doctors'])('/api/%s by createdAt, either way round', async (list) => {
+  it.each(['patients', 'doctors'])('the list /api/%s is sorted by createdAt, in both directions', async (list) => {
     const tag = crypto.randomUUID()
     const ids: string[] = []
     for (let i = 0; i < 5; i++) ids.push(await (list === 'patients' ? addPatient : addDoctor)({ name: tag }))
@@ -279,7 +282,7 @@ describe('sort', () => {
     expect(await walk(`/api/${list}?q=${tag}&limit=2&sort=-createdAt`)).toEqual(ids.toReversed())
   })
 
-  it('/api/patients by updatedAt, either way round', async () => {
+  it('the list /api/patients is sorted by updatedAt, in both directions', async () => {
     const tag = crypto.randomUUID()
     const ids = await Promise.all(Array.from({ length: 5 }, () => addPatient({ name: tag })))
     for (const id of ids.toSorted().toReversed()) await admin.patch(`/api/patients/${id}`, { address: 'here' })
@@ -291,7 +294,7 @@ describe('sort', () => {
     expect(new Set(up)).toEqual(new Set(ids))
   })
 
-  it('neither skips nor repeats a row while others come and go', async () => {
+  it('a sorted list neither skips nor repeats a row while others are added and deleted', async () => {
     const tag = crypto.randomUUID()
     const kept: string[] = []
     for (const letter of 'abcdef') kept.push(await addPatient({ name: `${letter} ${tag}` }))
@@ -302,14 +305,14 @@ describe('sort', () => {
     expect(seen).toEqual(kept)
   })
 
-  it('is newest first where nobody asks', async () => {
+  it('a list is sorted newest first where no order is asked for', async () => {
     const tag = crypto.randomUUID()
     const [old, recent] = [await addPatient({ name: `a ${tag}` }), await addPatient({ name: `b ${tag}` })]
     expect((await admin.get(`/api/patients?q=${tag}`)).each('id')).toEqual([recent, old])
   })
 })
 
-describe('q', () => {
+describe('The parameter q', () => {
   const cases: [q: string, field: string, value: string, found: boolean][] = [
     ['zoe', 'name', 'Zoë Müller', true],
     ['ZOË', 'name', 'zoe Müller', true],
@@ -350,32 +353,35 @@ describe('q', () => {
     ['30_23', 'phone', phone, false],
   ]
 
-  it.each([...cases, ...phones])('%j in /api/patients, for the %s %j: %s', async (q, field, value, found) => {
-    const owned = await addPatient({ [field]: value })
-    const answer = await admin.get(`/api/patients?${new URLSearchParams({ q, limit: '100' })}`)
-    expect([answer.status, answer.each('id').includes(owned)]).toEqual([200, found])
-  })
+  it.each([...cases, ...phones])(
+    'the search for %j in /api/patients finds the %s %j: %s',
+    async (q, field, value, found) => {
+      const owned = await addPatient({ [field]: value })
+      const answer = await admin.get(`/api/patients?${new URLSearchParams({ q, limit: '100' })}`)
+      expect([answer.status, answer.each('id').includes(owned)]).toEqual([200, found])
+    },
+  )
 
   it.each<(typeof cases)[number]>([
     ...cases.filter(([, field]) => field === 'name'),
     ['GYNECO', 'specialization', 'Gynécologie', true],
     ['%', 'specialization', 'Gynécologie', false],
-  ])('%j in /api/doctors, for the %s %j: %s', async (q, field, value, found) => {
+  ])('the search for %j in /api/doctors finds the %s %j: %s', async (q, field, value, found) => {
     const owned = await addDoctor({ [field]: value })
     const answer = await admin.get(`/api/doctors?${new URLSearchParams({ q, limit: '100' })}`)
     expect([answer.status, answer.each('id').includes(owned)]).toEqual([200, found])
   })
 
-  it('finds a doctor by a part of the e-mail address', async () => {
+  it('a doctor is found by a part of the e-mail address', async () => {
     const name = crypto.randomUUID()
     const id = await addDoctor({ email: `${name}@example.org` })
     expect((await admin.get(`/api/doctors?q=${name.toUpperCase()}@EX`)).each('id')).toEqual([id])
   })
 })
 
-describe('a slash at the end of a path changes nothing', () => {
+describe('A slash at the end of a path', () => {
   it.each(['/healthz', '/readyz', '/api/auth/me', '/api/nothing', '/api/patients/x', `/api/doctors/${absent}`])(
-    'GET %s',
+    'a slash changes nothing of GET %s',
     async (path) => {
       const [plain, slashed] = [await admin.get(path), await admin.get(`${path}/`)]
       const body = (text: string) => text.replace(/"instance":"[^"]+"/, '')
@@ -383,26 +389,29 @@ describe('a slash at the end of a path changes nothing', () => {
     },
   )
 
-  it.each(['patients', 'doctors'])('create, read, replace, change, delete, restore in /api/%s', async (list) => {
-    const body = list === 'patients' ? patient() : doctor()
-    const created = await admin.post(`/api/${list}/`, body)
-    expect([created.status, created.headers.get('Location')]).toEqual([201, `/api/${list}/${created.id}`])
-    const path = `/api/${list}/${created.id}`
-    expect((await admin.get(`${path}/`)).body).toEqual((await admin.get(path)).body)
-    expect((await admin.put(`${path}/`, body)).status).toBe(200)
-    expect((await admin.patch(`${path}/`, { name: 'New' })).at('name')).toBe('New')
-    expect((await admin.delete(`${path}/`)).status).toBe(204)
-    expect((await admin.post(`${path}/restore/`)).status).toBe(200)
-  })
+  it.each(['patients', 'doctors'])(
+    'a slash changes nothing of create, read, replace, change, delete and restore in /api/%s',
+    async (list) => {
+      const body = list === 'patients' ? patient() : doctor()
+      const created = await admin.post(`/api/${list}/`, body)
+      expect([created.status, created.headers.get('Location')]).toEqual([201, `/api/${list}/${created.id}`])
+      const path = `/api/${list}/${created.id}`
+      expect((await admin.get(`${path}/`)).body).toEqual((await admin.get(path)).body)
+      expect((await admin.put(`${path}/`, body)).status).toBe(200)
+      expect((await admin.patch(`${path}/`, { name: 'New' })).at('name')).toBe('New')
+      expect((await admin.delete(`${path}/`)).status).toBe(204)
+      expect((await admin.post(`${path}/restore/`)).status).toBe(200)
+    },
+  )
 
-  it('create, read and delete in /api/mappings', async () => {
+  it('a slash changes nothing of create, read and delete in /api/mappings', async () => {
     const created = await admin.post('/api/mappings/', { patientId: await addPatient(), doctorId: await addDoctor() })
     expect(created.headers.get('Location')).toBe(`/api/mappings/${created.id}`)
     expect((await admin.get(`/api/mappings/${created.id}/`)).body).toEqual(created.body)
     expect((await admin.delete(`/api/mappings/${created.id}/`)).status).toBe(204)
   })
 
-  it('where a method is not available', async () => {
+  it('a slash changes nothing where a method is not available', async () => {
     for (const path of ['/api/patients', '/api/patients/']) {
       const refused = await admin.delete(path)
       expect([refused.status, refused.headers.get('Allow')]).toEqual([405, 'GET, HEAD, POST, OPTIONS'])

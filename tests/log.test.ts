@@ -20,8 +20,8 @@ const moment = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
 const traceId = '0af7651916cd43dd8448eb211c80319c'
 const spanId = 'b7ad6b7169203331'
 
-describe('a request', () => {
-  it('is one line, with the pattern of its route and neither its id nor its query', async () => {
+describe('Log lines of requests', () => {
+  it('a request is one line, with the pattern of its route and neither its id nor its query', async () => {
     const { id } = await admin.post('/api/patients', { name: 'Lo Logged', dateOfBirth: '1980-01-01', gender: 'other' })
     const line = { time: moment, level: 'info', requestId: expect.any(String), ms: expect.any(Number) }
     expect(linesOf(await admin.get('/api/patients?q=Lo%20Logged&limit=1'))).toEqual([
@@ -36,7 +36,7 @@ describe('a request', () => {
     expect(api.logged.join('\n')).not.toMatch(/Lo.Logged|no.such.path/)
   })
 
-  it('says in which trace it stands', async () => {
+  it('a request is logged with the trace it belongs to', async () => {
     const answer = await admin.get('/api/auth/me', { traceparent: `00-${traceId}-${spanId}-01` })
     expect(linesOf(answer)).toMatchObject([{ traceId }])
   })
@@ -51,16 +51,16 @@ describe('a request', () => {
     `00-${traceId}-${'0'.repeat(16)}-01`,
     `00-${traceId.slice(1)}-${spanId}-01`,
     '"},{"level":"error',
-  ])('stands in no trace by the header %j', async (traceparent) => {
+  ])('a request belongs to no trace by the header %j', async (traceparent) => {
     const [line] = linesOf(await admin.get('/api/auth/me', { traceparent }))
     expect(line).not.toHaveProperty('traceId')
   })
 })
 
-describe('an error', () => {
+describe('Log lines of errors', () => {
   const traceparent = `00-${traceId}-${spanId}-00`
 
-  it('is in the log with cause and stack, and in the answer as the id of the request', async () => {
+  it('an error is in the log with cause and stack, and in the answer as the id of the request', async () => {
     const assets = async () => {
       throw new Error('it broke', { cause: new TypeError('the reason') })
     }
@@ -76,7 +76,7 @@ describe('an error', () => {
     ])
   })
 
-  it('of a database that is away names what went wrong and not the statement', async () => {
+  it('an error of a database that is away names what went wrong and not the statement', async () => {
     const db = connectDatabase('postgres://hospital:a-database-password@127.0.0.1:1/none', { maxConnections: 1 })
     const answer = await api.send('GET', '/readyz', undefined, { env: { db } })
     await closeDatabase(db)
@@ -108,8 +108,8 @@ function sink({ slow = false } = {}) {
   return { stream, writes, read: once }
 }
 
-describe('lines', () => {
-  it('of one turn go out with one write, whole and in order', async () => {
+describe('The output of lines', () => {
+  it('lines of one turn of the event loop are written at once, whole and in order', async () => {
     const { stream, writes } = sink()
     const { write } = createLineWriter(stream)
     for (const line of ['a', 'b', 'c']) write(line)
@@ -120,7 +120,7 @@ describe('lines', () => {
     expect(writes).toEqual(['a\nb\nc\n', 'd\n'])
   })
 
-  it('are all handed over when it is waited for', async () => {
+  it('all lines are written before a flush ends', async () => {
     const { stream, writes } = sink()
     const { write, flushAndWait } = createLineWriter(stream)
     write('a')
@@ -128,7 +128,7 @@ describe('lines', () => {
     expect(writes.join('')).toBe('a\n')
   })
 
-  it('are waited for where the reader is slow', async () => {
+  it('a flush waits for the lines where the reader is slow', async () => {
     const { stream, writes, read } = sink({ slow: true })
     const { write, flushAndWait } = createLineWriter(stream)
     write('a')
@@ -148,7 +148,7 @@ describe('lines', () => {
     expect(writes.join('')).toBe('a\nb\n')
   })
 
-  it('are not waited for for ever', async () => {
+  it('a flush does not wait for ever for the lines', async () => {
     const { stream } = sink({ slow: true })
     const { write, flushAndWait } = createLineWriter(stream)
     write('a')
@@ -156,7 +156,7 @@ describe('lines', () => {
     expect(stream.writableLength).toBeGreaterThan(0)
   })
 
-  it('are dropped where nobody reads, and how many is said', async () => {
+  it('lines are dropped where nobody reads, and their number is logged', async () => {
     const { stream, writes, read } = sink({ slow: true })
     const { write } = createLineWriter(stream)
     const mebibyte = 'x'.repeat(1024 * 1024)
@@ -177,12 +177,12 @@ describe('lines', () => {
   })
 })
 
-describe('levels', () => {
+describe('Log levels', () => {
   it.each([
     ['debug', ['debug', 'info', 'warn', 'error']],
     ['warn', ['warn', 'error']],
     ['silent', []],
-  ] as const)('%s', (level, expected) => {
+  ] as const)('the level %s writes its own lines and those above', (level, expected) => {
     const lines: string[] = []
     const log = createJsonLogger(level, (line) => lines.push(line))
     for (const name of ['debug', 'info', 'warn', 'error'] as const) log[name]({ msg: name })
@@ -190,16 +190,16 @@ describe('levels', () => {
   })
 })
 
-describe('in a terminal', () => {
+describe('Output in a terminal', () => {
   const lines: string[] = []
   const log = createPrettyLogger('info', (line) => lines.push(line), { pid: 7 })
 
-  it('a request reads as a sentence', () => {
+  it('a request is a sentence in a terminal', () => {
     log.info({ requestId: 'r1', method: 'GET', route: '/api/patients/:id', status: 200, ms: 1.2, userId: undefined })
     expect(lines.at(-1)).toMatch(/^\d\d:\d\d:\d\d info {2}GET \/api\/patients\/:id 200 in 1\.2 ms pid=7 requestId=r1$/)
   })
 
-  it('an error shows its stack and its cause', () => {
+  it('an error is shown in a terminal with its stack and its cause', () => {
     const cause = Object.assign(new TypeError('why'), { code: 'E1' })
     log.error({ msg: 'it failed', err: new Error('what', { cause }) })
     const [head, ...told] = lines.at(-1)?.split('\n') ?? []
@@ -213,7 +213,7 @@ describe('in a terminal', () => {
     expect(told.some((line) => /^ +at .*log\.test\.ts/.test(line))).toBe(true)
   })
 
-  it('is chosen by who looks, and by LOG_FORMAT first', async () => {
+  it('the pretty format is chosen by LOG_FORMAT first, and by whether a terminal reads', async () => {
     const first = async (isTTY: boolean, settings: Record<string, string>) => {
       const { stream, writes } = sink()
       const config = parseConfig({ JWT_SECRET: secret, DATABASE_URL: url, ...settings })
@@ -230,10 +230,10 @@ describe('in a terminal', () => {
   })
 })
 
-describe('npm start', () => {
+describe('The output of npm start', () => {
   const start = (more?: Record<string, string>) => startNode(url, folder, more)
 
-  it('has written every line when it has stopped', async () => {
+  it('npm start has written every line when it has stopped', async () => {
     const { program, url, stop } = await start()
     const answers = await Promise.all(Array.from({ length: 200 }, () => send('GET', `${url}/healthz`)))
     expect(await stop()).toBe(0)
@@ -244,7 +244,7 @@ describe('npm start', () => {
     expect(ids.toSorted()).toEqual(answers.map(({ headers }) => headers.get('X-Request-Id')).toSorted())
   })
 
-  it('has written every line also where the process is ended at once', async () => {
+  it('npm start has written every line also where the process is ended at once', async () => {
     const code = `
       import { parseConfig } from './src/config.ts'
       import { createNodeLogger } from './src/observability/logger.node.ts'
@@ -256,14 +256,14 @@ describe('npm start', () => {
     expect(JSON.parse(program.output).msg).toBe('the last')
   })
 
-  it('goes on when nobody reads what it prints any more', async () => {
+  it('npm start goes on when nobody reads what it prints any more', async () => {
     const { program, url, stop } = await start()
     program.hangUp()
     for (let count = 0; count < 5; count += 1) expect((await send('GET', `${url}/healthz`)).status).toBe(200)
     expect(await stop()).toBe(0)
   })
 
-  it('prints for people where LOG_FORMAT says so', async () => {
+  it('npm start prints for people where LOG_FORMAT says so', async () => {
     const { program, url, stop } = await start({ LOG_FORMAT: 'pretty' })
     await send('GET', `${url}/healthz`)
     await until('the line', () => / info {2}GET \/healthz 200 in [\d.]+ ms requestId=/.test(program.output))

@@ -43,8 +43,8 @@ const person = (who: string): Person => {
   return found
 }
 
-describe('creating a mapping', () => {
-  it('answers 201 with both sides, and it then stands at its Location', async () => {
+describe('Creating a mapping', () => {
+  it('a new mapping is answered with 201 and both sides, and then stands at its Location', async () => {
     const [patientId, doctorId] = [await addPatient(admin, { name: 'Pat' }), await addDoctor({ name: 'Dr. D' })]
     const created = await admin.post('/api/mappings', { patientId, doctorId })
     expect(created.status).toBe(201)
@@ -62,7 +62,7 @@ describe('creating a mapping', () => {
     expect([read.status, read.body]).toEqual([200, created.body])
   })
 
-  it('is a 409 where the pair is mapped already, until that mapping is deleted', async () => {
+  it('a mapping is a 409 where the pair is mapped already, until that mapping is deleted', async () => {
     const pair = { patientId: await addPatient(admin), doctorId: await addDoctor() }
     const { id } = await admin.post('/api/mappings', pair)
     expect((await admin.post('/api/mappings', pair)).status).toBe(409)
@@ -83,19 +83,19 @@ describe('creating a mapping', () => {
     [['note'], { patientId: known, doctorId: idle.profile, note: 'x' }],
     [['createdBy'], { patientId: known, doctorId: idle.profile, createdBy: absent }],
     [[''], []],
-  ])('is a 400 that names %j for %j', async (faults, body) => {
+  ])('a mapping is a 400 that names %j for %j', async (faults, body) => {
     const refused = await admin.post('/api/mappings', body)
     expect([refused.status, refused.faults.toSorted()]).toEqual([400, faults])
   })
 
-  it('takes ids in upper case', async () => {
+  it('a mapping takes ids in upper case', async () => {
     const [patientId, doctorId] = [await addPatient(admin), await addDoctor()]
     const body = { patientId: patientId.toUpperCase(), doctorId: doctorId.toUpperCase() }
     expect((await admin.post('/api/mappings', body)).body).toMatchObject({ patientId, doctorId })
   })
 })
 
-it('shows the names that its patient and doctor have now', async () => {
+it('a mapping shows the names that its patient and doctor have now', async () => {
   const [patientId, doctorId] = [await addPatient(admin), await addDoctor()]
   const path = `/api/mappings/${await map(patientId, doctorId)}`
   await admin.patch(`/api/patients/${patientId}`, { name: 'New Patient' })
@@ -107,7 +107,7 @@ it('shows the names that its patient and doctor have now', async () => {
 })
 
 describe('GET /api/mappings/{id}', () => {
-  it("of a patient's id is the list of that patient's mappings", async () => {
+  it('a patient’s id in place of a mapping’s gives the list of that patient’s mappings', async () => {
     const patientId = await addPatient(admin)
     const empty = await admin.get(`/api/mappings/${patientId}`)
     expect([empty.status, empty.body]).toEqual([200, { results: [], next: null }])
@@ -120,19 +120,19 @@ describe('GET /api/mappings/{id}', () => {
     expect(list.list()).toEqual([(await admin.get(`/api/mappings/${second}`)).body])
   })
 
-  it("of a doctor's id, of any other and of no UUID is a 404", async () => {
+  it('a doctor’s id, any other and no UUID in place of a mapping’s is a 404', async () => {
     for (const id of [treating.profile, absent, 'x', admin.id])
       expect((await admin.get(`/api/mappings/${id}`)).status).toBe(404)
   })
 
-  it('is a 404 for what is not there, whatever the query is', async () => {
+  it('a mapping that is not there is a 404, whatever the query is', async () => {
     for (const query of ['?page=2', '?cursor=x', '?limit=0'])
       expect([query, (await admin.get(`/api/mappings/${absent}${query}`)).status]).toEqual([query, 404])
   })
 })
 
-describe('deleting a mapping', () => {
-  it('answers 204 once and 404 from then on', async () => {
+describe('Deleting a mapping', () => {
+  it('a deletion is answered with 204 once and with 404 from then on', async () => {
     const path = `/api/mappings/${await map(await addPatient(admin), await addDoctor())}`
     const deleted = await admin.delete(path)
     expect([deleted.status, deleted.text]).toEqual([204, ''])
@@ -140,13 +140,13 @@ describe('deleting a mapping', () => {
     expect((await admin.get(path)).status).toBe(404)
   })
 
-  it("deletes nothing by a patient's or a doctor's id", async () => {
+  it('a deletion with a patient’s or a doctor’s id deletes nothing', async () => {
     for (const id of [known, treating.profile]) expect((await admin.delete(`/api/mappings/${id}`)).status).toBe(404)
     expect((await admin.get(`/api/mappings/${known}`)).list()).toHaveLength(1)
   })
 })
 
-it('gives the doctor access to the patient at once, and its deletion takes it away at once', async () => {
+it('a mapping gives the doctor access to the patient at once, and its deletion takes it away at once', async () => {
   const { person: me, profile } = await medic('Greta Granted')
   const patientId = await addPatient(admin, { name: `Pat ${me.id}` })
   const items = [`/api/patients/${patientId}`, `/api/patients/${patientId}/doctors`, `/api/mappings/${patientId}`]
@@ -170,7 +170,7 @@ it('gives the doctor access to the patient at once, and its deletion takes it aw
   expect(await seen()).toEqual(nothing)
 })
 
-it('gives access to the doctor whose account is linked now, and to no other', async () => {
+it('a mapping gives access to the doctor whose account is linked now, and to no other', async () => {
   const { person: me, profile } = await medic('Ursula Unlinked')
   const patientId = await addPatient(admin)
   await map(patientId, profile)
@@ -179,7 +179,7 @@ it('gives access to the doctor whose account is linked now, and to no other', as
   expect((await me.get(`/api/patients/${patientId}`)).status).toBe(404)
 })
 
-describe('who may', () => {
+describe('Permissions for mappings', () => {
   it.each([
     ['admin', 201],
     ['the doctor who treats them', 403],
@@ -187,7 +187,7 @@ describe('who may', () => {
     ['the one who added them', 201],
     ['the patient', 201],
     ['a stranger', 400],
-  ])('give a patient a doctor: %s gets %i', async (who, status) => {
+  ])('a request to give a patient a doctor depends on the caller: %s gets %i', async (who, status) => {
     const answer = await person(who).post('/api/mappings', { patientId: known, doctorId: await addDoctor() })
     expect(answer.status).toBe(status)
     if (status === 400) expect(answer.faults).toEqual(['patientId'])
@@ -200,53 +200,59 @@ describe('who may', () => {
     ['the one who added them', 200, 204],
     ['the patient', 200, 204],
     ['a stranger', 404, 404],
-  ])("see and take away another doctor's mapping: %s gets %i and %i", async (who, read, deleted) => {
-    const path = `/api/mappings/${await map(known, await addDoctor())}`
-    expect((await person(who).get(path)).status).toBe(read)
-    expect((await person(who).delete(path)).status).toBe(deleted)
-    expect((await admin.get(path)).status).toBe(deleted === 204 ? 404 : 200)
-  })
+  ])(
+    'a request to see and delete another doctor’s mapping depends on the caller: %s gets %i and %i',
+    async (who, read, deleted) => {
+      const path = `/api/mappings/${await map(known, await addDoctor())}`
+      expect((await person(who).get(path)).status).toBe(read)
+      expect((await person(who).delete(path)).status).toBe(deleted)
+      expect((await admin.get(path)).status).toBe(deleted === 204 ? 404 : 200)
+    },
+  )
 
-  it('drop themselves: the doctor', async () => {
+  it('a doctor may delete a mapping of their own', async () => {
     const mapping = await map(await addPatient(admin), treating.profile)
     expect((await idle.person.delete(`/api/mappings/${mapping}`)).status).toBe(404)
     expect((await treating.person.delete(`/api/mappings/${mapping}`)).status).toBe(204)
   })
 
-  it('map and unmap any doctor: the doctor who added the patient', async () => {
+  it('a doctor who added the patient may map and unmap any doctor', async () => {
     const patientId = await addPatient(idle.person)
     const mapping = await idle.person.post('/api/mappings', { patientId, doctorId: treating.profile })
     expect(mapping.status).toBe(201)
     expect((await idle.person.delete(`/api/mappings/${mapping.id}`)).status).toBe(204)
   })
 
-  it.each(Object.keys(everyone))('list mappings: %s sees those of the patients they see', async (who) => {
-    const hidden = await map(await addPatient(admin), idle.profile)
-    const isAdmin = who === 'admin'
-    const sees = !['another doctor', 'a stranger'].includes(who)
-    const ids = async (path: string) => (await person(who).get(path)).each('patientId')
-    expect(new Set(await ids(`/api/mappings?patientId=${known}`))).toEqual(new Set(sees ? [known] : []))
-    expect((await ids(`/api/mappings?doctorId=${treating.profile}`)).includes(known)).toBe(sees)
-    const answer = await person(who).get('/api/mappings?limit=100')
-    expect(answer.each('id').includes(hidden)).toBe(isAdmin || who === 'another doctor')
-  })
+  it.each(Object.keys(everyone))(
+    'a list of mappings depends on the caller: %s sees those of the patients they see',
+    async (who) => {
+      const hidden = await map(await addPatient(admin), idle.profile)
+      const isAdmin = who === 'admin'
+      const sees = !['another doctor', 'a stranger'].includes(who)
+      const ids = async (path: string) => (await person(who).get(path)).each('patientId')
+      expect(new Set(await ids(`/api/mappings?patientId=${known}`))).toEqual(new Set(sees ? [known] : []))
+      expect((await ids(`/api/mappings?doctorId=${treating.profile}`)).includes(known)).toBe(sees)
+      const answer = await person(who).get('/api/mappings?limit=100')
+      expect(answer.each('id').includes(hidden)).toBe(isAdmin || who === 'another doctor')
+    },
+  )
 })
 
-describe('409 is told', () => {
-  it('to whoever may map the patient', async () => {
+describe('Conflicts of mappings', () => {
+  it('a conflict is a 409 to whoever may map the patient', async () => {
     const refused = await adder.post('/api/mappings', { patientId: known, doctorId: treating.profile })
     expect(refused.status).toBe(409)
   })
 
-  it('to nobody else: 403 where they see the patient, 400 where they do not', async () => {
+  it('a conflict is a 403 to others who see the patient, and a 400 to those who do not', async () => {
     const pair = { patientId: known, doctorId: treating.profile }
     expect((await treating.person.post('/api/mappings', pair)).status).toBe(403)
     expect((await stranger.post('/api/mappings', pair)).status).toBe(400)
   })
 })
 
-describe("a patient's doctors", () => {
-  it('are the whole doctors', async () => {
+describe('A patient’s doctors', () => {
+  it('a patient’s doctors are shown with all their fields', async () => {
     const patientId = await addPatient(admin)
     const [first, second] = [await addDoctor(), await addDoctor()]
     await map(patientId, second)
@@ -263,19 +269,19 @@ describe("a patient's doctors", () => {
     ['the one who added them', 200],
     ['the patient', 200],
     ['a stranger', 404],
-  ])('are shown to who sees the patient: %s gets %i', async (who, status) => {
+  ])('a patient’s doctors are shown to those who see the patient: %s gets %i', async (who, status) => {
     expect((await person(who).get(`/api/patients/${known}/doctors`)).status).toBe(status)
   })
 
-  it('are a 404 where the patient is not seen, whatever the query is', async () => {
+  it('a patient’s doctors are a 404 where the patient is not seen, whatever the query is', async () => {
     for (const query of ['?page=2', '?cursor=x', '?limit=0'])
       for (const id of [known, absent])
         expect([query, (await stranger.get(`/api/patients/${id}/doctors${query}`)).status]).toEqual([query, 404])
   })
 })
 
-describe("a doctor's patients", () => {
-  it('are the whole patients, and only those the caller sees', async () => {
+describe('A doctor’s patients', () => {
+  it('a doctor’s patients are shown with all their fields, and only those the caller sees', async () => {
     const doctorId = await addDoctor()
     const [mine, yours] = [await addPatient(adder), await addPatient(stranger)]
     await map(mine, doctorId)
@@ -287,13 +293,13 @@ describe("a doctor's patients", () => {
     expect((await idle.person.get(path)).body).toEqual({ results: [], next: null, count: 0 })
   })
 
-  it('are a 404 where there is no such doctor, whatever the query is', async () => {
+  it('a doctor’s patients are a 404 where there is no such doctor, whatever the query is', async () => {
     for (const query of ['', '?page=2', '?cursor=x'])
       expect([query, (await admin.get(`/api/doctors/${absent}/patients${query}`)).status]).toEqual([query, 404])
   })
 })
 
-it('filters by patient and doctor together', async () => {
+it('mappings are filtered by patient and doctor together', async () => {
   const [patientId, doctorId] = [await addPatient(admin), await addDoctor()]
   const mapping = await map(patientId, doctorId)
   await map(patientId, await addDoctor())

@@ -25,8 +25,8 @@ const metricsOf = (levels: Partial<GaugeSources> = {}) =>
 const scrape = async () => (await api.send('GET', '/metrics')).text
 const counted = async (labels: string) => sample(await scrape(), `http_request_duration_seconds_count{${labels}}`)
 
-describe('the figures', () => {
-  it('count requests by method, pattern and status, and hold no id', async () => {
+describe('Metrics', () => {
+  it('metrics count requests by method, pattern and status, and hold no id', async () => {
     const { id } = await admin.post('/api/doctors', doctor())
     for (const path of [id, id, crypto.randomUUID()]) await admin.get(`/api/doctors/${path}`)
     await api.send('BREW', '/no/such/path')
@@ -36,7 +36,7 @@ describe('the figures', () => {
     expect(await scrape()).not.toMatch(/no.such.path|[0-9a-f]{8}-[0-9a-f]{4}-/)
   })
 
-  it('are as many whatever is asked for', async () => {
+  it('metrics have as many series whatever paths are asked for', async () => {
     const ask = (i: number) => [
       api.send('GET', `/no/such/${i}`),
       api.send(`M${i}`, '/api/patients'),
@@ -50,7 +50,7 @@ describe('the figures', () => {
     expect(await series()).toBe(before)
   })
 
-  it('sort durations into buckets that hold the shorter ones too', async () => {
+  it('metrics sort durations into buckets that hold the shorter ones too', async () => {
     const metrics = metricsOf()
     for (const seconds of [0.001, 0.005, 0.2, 60]) metrics.recordRequest('GET', '/', 200, seconds)
     const text = (await metrics.exposition?.()) ?? ''
@@ -61,7 +61,7 @@ describe('the figures', () => {
     expect(sample(text, `http_request_duration_seconds_count{${labels}}`)).toBe(4)
   })
 
-  it('count sign-ins that fail, and not those that succeed', async () => {
+  it('metrics count sign-ins that fail, and not those that succeed', async () => {
     const before = sample(await scrape(), 'login_failures_total')
     const { email } = await api.register('Lo Login')
     const signIn = (attempt: string) => api.send('POST', '/api/auth/login', { email, password: attempt })
@@ -70,7 +70,7 @@ describe('the figures', () => {
     expect(sample(await scrape(), 'login_failures_total') - before).toBe(2)
   })
 
-  it('tell what of the trail is still to be written', async () => {
+  it('metrics show how many audit entries are still to be written', async () => {
     await api.env.auditWriter.flush()
     expect(sample(await scrape(), 'audit_backlog_entries')).toBe(0)
     await admin.get('/api/patients')
@@ -79,7 +79,7 @@ describe('the figures', () => {
     expect(sample(await scrape(), 'audit_backlog_entries')).toBe(0)
   })
 
-  it('count the entries of the trail that were lost', async () => {
+  it('metrics count the audit entries that were lost', async () => {
     const lost = async () => sample(await scrape(), 'audit_entries_lost_total')
     const before = await lost()
     const entry = { action: 'patient.read', resource: 'patient', status: 200, role: null, ip: '', userAgent: null }
@@ -89,7 +89,7 @@ describe('the figures', () => {
     expect((await lost()) - before).toBe(1)
   })
 
-  it('count faults of ours from nought', async () => {
+  it('metrics count faults of ours from zero', async () => {
     const { recordRequest, exposition } = metricsOf()
     const errors = async () => sample((await exposition?.()) ?? '', 'http_server_errors_total')
     expect(await errors()).toBe(0)
@@ -97,7 +97,7 @@ describe('the figures', () => {
     expect(await errors()).toBe(3)
   })
 
-  it('tell whether requests can be sent here, with at most one question to the database in five seconds', async () => {
+  it('metrics show whether requests can be sent here, with at most one question to the database in five seconds', async () => {
     expect(sample(await scrape(), 'service_ready')).toBe(1)
     const away = connectDatabase('postgres://nobody@127.0.0.1:1/none', { maxConnections: 1, statementTimeoutMs: 500 })
     const text = (await metricsOf({ ready: createReadinessCheck(away) }).exposition?.()) ?? ''
@@ -116,7 +116,7 @@ describe('the figures', () => {
     await closeDatabase(db)
   })
 
-  it('tell of what version and commit the code is, and since when it runs', async () => {
+  it('metrics show the version and commit of the code, and since when it runs', async () => {
     const { version } = manifest
     expect(sample(await scrape(), `build_info{version="${version}",commit="unknown"}`)).toBe(1)
     const text = (await metricsOf({ commit: '0123abc' }).exposition?.()) ?? ''
@@ -126,7 +126,7 @@ describe('the figures', () => {
     expect(started).toBeLessThanOrEqual(Math.ceil(Date.now() / 1000))
   })
 
-  it('are those that docs/operations.md tells of', async () => {
+  it('metrics are those that docs/operations.md describes', async () => {
     const [, guide = ''] = /## Metrics\n([\s\S]*?)\n## /.exec(readFileSync('docs/operations.md', 'utf8')) ?? []
     const told = new Set(
       guide.match(/\b(http|db|audit|login|report|password|service|build|process|nodejs)(_[a-z0-9]+)+/g),
@@ -140,7 +140,7 @@ describe('the figures', () => {
     expect(own.filter((name) => !told.has(name))).toEqual([])
   })
 
-  it('tell how many passwords wait', async () => {
+  it('metrics show how many passwords wait', async () => {
     const { passwordHasher } = api.env
     const hashes = Array.from({ length: 6 }, () => passwordHasher.hash(password))
     const waiting = sample(await scrape(), 'password_hashes_waiting')
@@ -149,7 +149,7 @@ describe('the figures', () => {
     expect(sample(await scrape(), 'password_hashes_waiting')).toBe(0)
   })
 
-  it('tell of the connections to the database', async () => {
+  it('metrics show the connections to the database', async () => {
     const pool = () => ({ inUse: 3, waiting: 2, max: 10 })
     const { exposition } = metricsOf({ pool })
     const text = (await exposition?.()) ?? ''
@@ -157,7 +157,7 @@ describe('the figures', () => {
     expect(names.map((name) => sample(text, name))).toEqual([3, 2, 10])
   })
 
-  it('tell how Node itself is', async () => {
+  it('metrics show the state of Node itself', async () => {
     const text = await scrape()
     expect(sample(text, 'process_resident_memory_bytes')).toBeGreaterThan(1e6)
     expect(text).toContain('\nnodejs_eventloop_lag_p99_seconds ')
@@ -165,7 +165,7 @@ describe('the figures', () => {
 })
 
 describe('GET /metrics', () => {
-  it('is text that no cache keeps', async () => {
+  it('GET /metrics answers with text that no cache keeps', async () => {
     const { status, headers } = await api.send('GET', '/metrics')
     expect([status, headers.get('Content-Type'), headers.get('Cache-Control')]).toEqual([
       200,
@@ -174,7 +174,7 @@ describe('GET /metrics', () => {
     ])
   })
 
-  it('needs the METRICS_TOKEN where there is one, before anything else', async () => {
+  it('GET /metrics needs the METRICS_TOKEN where there is one, before anything else', async () => {
     const env = { config: { ...api.env.config, METRICS_TOKEN: 'token-of-operators' } }
     const ask = (path: string, token?: string) => api.send('GET', path, undefined, { env, token })
     for (const token of [undefined, 'token', 'token-of-operator', 'token-of-operators-', admin.access]) {
@@ -185,7 +185,7 @@ describe('GET /metrics', () => {
     expect((await ask('/metrics?x=1', 'token-of-operators')).faults).toEqual(['x'])
   })
 
-  it('is not there where no figures are kept', async () => {
+  it('GET /metrics is a 404 where no metrics are kept', async () => {
     expect((await api.send('GET', '/metrics', undefined, { env: { metrics: noMetrics } })).status).toBe(404)
   })
 })

@@ -9,27 +9,27 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
   Object.entries(methods).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation })),
 )
 
-describe('the OpenAPI document', () => {
-  it('is served as it is made of the routes', async () => {
+describe('The OpenAPI document', () => {
+  it('the document is served as it is made of the routes', async () => {
     const answer = await api.send('GET', '/openapi.json')
     expect(answer.body).toEqual(document)
     expect(answer.at('openapi')).toBe('3.1.1')
   })
 
-  it('tells of every route and of nothing else', () => {
+  it('the document describes every route and nothing else', () => {
     const routes = app.routes
       .filter(({ method }) => method !== 'ALL')
       .map(({ method, path }) => `${method} ${path.replace(/(?<=.)\/$/, '').replace(/:(\w+)/g, '{$1}')}`)
     expect(operations.map(({ name }) => name).toSorted()).toEqual([...new Set(routes)].toSorted())
   })
 
-  it('names each operation once', () => {
+  it('the document names each operation once', () => {
     const ids = operations.map(({ operation }) => at(operation, 'operationId'))
     expect(new Set(ids).size).toBe(ids.length)
   })
 
   it.each(operations)(
-    'says of $name what it does, who may do it, and gives an example of each body',
+    'the document says of $name what it does, who may do it, and gives an example of each body',
     ({ operation }) => {
       expect(at(operation, 'summary')).toMatch(/^[A-Z].+[^.]$/)
       expect(at(operation, 'description')).toMatch(/(Needs no sign-in|Administrators: all)\./)
@@ -41,13 +41,13 @@ describe('the OpenAPI document', () => {
     },
   )
 
-  it('has an example of each schema, and of nothing that is none', () => {
+  it('the document has an example of each schema, and of nothing that is none', () => {
     const schemas = keysOf(document.components.schemas).filter((name) => name !== 'Problem')
     const examples = openApiTags.flatMap((tag) => Object.keys(tag.examples))
     expect(examples.toSorted()).toEqual(schemas.toSorted())
   })
 
-  it('says what signing in, scope, versions and faults come to', () => {
+  it('the document explains signing in, scope, versions and faults', () => {
     const statuses = (path: string, method: string) => keysOf(at(document.paths, path, method, 'responses'))
     expect(statuses('/api/patients', 'post')).toEqual([
       '201',

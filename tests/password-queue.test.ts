@@ -35,7 +35,7 @@ it('requests that were cancelled hold up others for ten seconds at most', async 
   expect(had).toHaveLength(6)
 })
 
-it('what has waited for half a minute, or is behind a thousand others, is a 503', async () => {
+it('a request that has waited for half a minute, or is behind a thousand others, is a 503', async () => {
   const { had, refused } = crowd(1010)
   await vi.advanceTimersByTimeAsync(0)
   expect([had.length, refused.length]).toEqual([4, 6])
@@ -59,7 +59,7 @@ it.each([
   ['GET', '/api/auth/me', false],
   ['POST', '/api/auth/refresh', false],
   ['POST', '/api/users/1/reset-token', false],
-])('%s %s takes a password: %s', (method, path, takes) => {
+])('the request %s %s takes a password: %s', (method, path, takes) => {
   const request = new Request(`http://hospital.test${path}`, { method })
   expect(usesPassword(request)).toBe(takes)
   expect(app.router.match(method, app.getPath(request))[0].length).toBeGreaterThan(1)

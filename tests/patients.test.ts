@@ -26,8 +26,8 @@ const added = async (more: Record<string, unknown> = {}) => (await admin.post('/
 /** What an answer shows, but for when it last changed. */
 const steady = ({ text }: Answer) => JSON.parse(text, (key, value) => (key === 'updatedAt' ? undefined : value))
 
-describe('creating a patient', () => {
-  it('answers 201 with the whole patient, which then stands at its Location', async () => {
+describe('Creating a patient', () => {
+  it('a new patient is answered with 201, and then stands at its Location', async () => {
     const created = await admin.post('/api/patients', full)
     expect(created.status).toBe(201)
     expect(created.body).toEqual({
@@ -43,17 +43,17 @@ describe('creating a patient', () => {
     expect([read.status, read.body]).toEqual([200, created.body])
   })
 
-  it('needs no more than name, dateOfBirth and gender', async () => {
+  it('a new patient needs no more than name, dateOfBirth and gender', async () => {
     const created = await pia.post('/api/patients', patient())
     expect(created.body).toMatchObject({ ...patient(), ...bare, userId: null, createdBy: pia.id })
   })
 
-  it('names every required field that is missing', async () => {
+  it('a new patient is refused with the name of every required field that is missing', async () => {
     const refused = await admin.post('/api/patients', {})
     expect([refused.status, ...refused.faults.toSorted()]).toEqual([400, 'dateOfBirth', 'gender', 'name'])
   })
 
-  it('takes the last of two equal keys', async () => {
+  it('a new patient gets the last of two equal keys', async () => {
     const created = await admin.post(
       '/api/patients',
       '{"name":"A","name":"B","dateOfBirth":"2000-01-01","gender":"other"}',
@@ -95,7 +95,7 @@ it.each<[field: string, sent: unknown, stored: unknown]>([
   ['allergies', Array(100).fill('x'.repeat(200)), Array(100).fill('x'.repeat(200))],
   ['medicalHistory', '  ', null],
   ['medicalHistory', 'é'.repeat(20_000), 'é'.repeat(20_000)],
-])('%s %j is kept as %j, however it is sent', async (field, sent, stored) => {
+])('the value of %s %j is kept as %j, however it is sent', async (field, sent, stored) => {
   const created = await admin.post('/api/patients', patient({ [field]: sent }))
   expect([created.status, created.at(field)]).toEqual([201, stored])
   const id = await added()
@@ -170,8 +170,8 @@ it.each(['__proto__', 'constructor', 'toString'])('a field called %s is as unkno
   expect([refused.status, refused.faults]).toEqual([400, [name]])
 })
 
-describe('changing a patient', () => {
-  it('by PUT clears each optional field that is absent', async () => {
+describe('Changing a patient', () => {
+  it('a PUT clears each optional field that is absent', async () => {
     const before = await admin.post('/api/patients', full)
     const after = await admin.put(`/api/patients/${before.id}`, patient({ name: 'New Name' }))
     expect(after.status).toBe(200)
@@ -181,39 +181,39 @@ describe('changing a patient', () => {
     expect((await admin.get(`/api/patients/${before.id}`)).body).toEqual(after.body)
   })
 
-  it('by PUT needs every required field', async () => {
+  it('a PUT needs every required field', async () => {
     const refused = await admin.put(`/api/patients/${await added()}`, { name: 'New Name' })
     expect([refused.status, ...refused.faults.toSorted()]).toEqual([400, 'dateOfBirth', 'gender'])
   })
 
-  it.each(Object.entries(optionalFields))('by PATCH with null clears %s alone', async (field) => {
+  it.each(Object.entries(optionalFields))('a PATCH with null clears %s alone', async (field) => {
     const id = await added(optionalFields)
     const after = await admin.patch(`/api/patients/${id}`, { [field]: null })
     expect(after.status).toBe(200)
     expect(after.body).toMatchObject({ ...full, [field]: field === 'allergies' ? [] : null })
   })
 
-  it.each([{ name: 'New Name' }, { allergies: [] }, {}])('by PATCH with %j leaves all else', async (changes) => {
+  it.each([{ name: 'New Name' }, { allergies: [] }, {}])('a PATCH with %j leaves all else', async (changes) => {
     const before = await admin.post('/api/patients', full)
     const after = await admin.patch(`/api/patients/${before.id}`, changes)
     expect(after.status).toBe(200)
     expect(steady(after)).toEqual({ ...steady(before), ...changes })
   })
 
-  it.each([absent, '1', `${absent}x`])('%s, which is none, is a 404', async (id) => {
+  it.each([absent, '1', `${absent}x`])('the id %s, which no patient has, is a 404', async (id) => {
     expect((await admin.put(`/api/patients/${id}`, patient())).status).toBe(404)
     expect((await admin.patch(`/api/patients/${id}`, {})).status).toBe(404)
     expect((await admin.delete(`/api/patients/${id}`)).status).toBe(404)
   })
 
-  it('that is not there is a 404, whatever the body is', async () => {
+  it('a patient who is not there is a 404, whatever the body is', async () => {
     for (const body of [{ nickname: 'Patty' }, { userId: absent }, 'no JSON'])
       expect((await admin.patch(`/api/patients/${absent}`, body)).status).toBe(404)
   })
 })
 
-describe('userId', () => {
-  it('gives the account of role patient access, until it is cleared', async () => {
+describe('The userId of a patient', () => {
+  it('a patient’s userId gives the account of role patient access, until it is cleared', async () => {
     const account = await api.register('Lia Linked')
     const id = await added({ userId: account.id })
     expect((await account.get(`/api/patients/${id}`)).at('userId')).toBe(account.id)
@@ -225,7 +225,7 @@ describe('userId', () => {
     ['an administrator', admin.id],
     ['a doctor', medic.id],
     ['nobody', absent],
-  ])('must not be the account of %s', async (_, userId) => {
+  ])('a patient’s userId must not be the account of %s', async (_, userId) => {
     const id = await added()
     const refusals = [
       await admin.post('/api/patients', patient({ userId })),
@@ -235,7 +235,7 @@ describe('userId', () => {
     expect(refusals.map(({ status, faults }) => [status, faults])).toEqual(Array(3).fill([400, ['userId']]))
   })
 
-  it('is not for others than administrators to send, not even null', async () => {
+  it('a patient’s userId is not for others than administrators to send, not even null', async () => {
     for (const person of [pia, medic])
       for (const userId of [person.id, absent, null]) {
         const { id } = await person.post('/api/patients', patient())
@@ -248,13 +248,13 @@ describe('userId', () => {
       }
   })
 
-  it('sent for a patient who is not seen is a 404', async () => {
+  it('a userId that is sent for a patient who is not seen is a 404', async () => {
     const id = await added()
     expect((await pia.patch(`/api/patients/${id}`, { userId: pia.id })).status).toBe(404)
     expect((await pia.put(`/api/patients/${id}`, patient({ userId: pia.id }))).status).toBe(404)
   })
 
-  it("stays through a non-admin's PUT and is cleared by an admin's", async () => {
+  it('a patient’s userId stays through a non-admin’s PUT and is cleared by an admin’s', async () => {
     const account = await api.register('Kim Kept')
     const id = await added({ userId: account.id })
     expect((await account.put(`/api/patients/${id}`, patient({ name: 'Me' }))).body).toMatchObject({
@@ -264,7 +264,7 @@ describe('userId', () => {
     expect((await admin.put(`/api/patients/${id}`, patient())).at('userId')).toBeNull()
   })
 
-  it('links one live patient each', async () => {
+  it('an account is linked to one live patient at most', async () => {
     const userId = (await api.register('Una Unique')).id
     const [first, second] = [await added({ userId }), await added()]
     expect((await admin.post('/api/patients', patient({ userId }))).status).toBe(409)
@@ -279,8 +279,8 @@ describe('userId', () => {
   })
 })
 
-describe('self', () => {
-  it('links a patient to the one who adds it, once', async () => {
+describe('The field self', () => {
+  it('the field self links a patient to the one who adds it, once', async () => {
     const me = await api.register('Selma Self')
     const created = await me.post('/api/patients', patient({ self: true }))
     expect([created.status, created.at('userId'), created.at('createdBy')]).toEqual([201, me.id, me.id])
@@ -289,14 +289,14 @@ describe('self', () => {
     expect((await me.post('/api/patients', patient({ self: false }))).at('userId')).toBeNull()
   })
 
-  it('is for accounts of role patient', async () => {
+  it('the field self is for accounts of role patient', async () => {
     for (const person of [admin, medic]) {
       const refused = await person.post('/api/patients', patient({ self: true }))
       expect([refused.status, refused.faults]).toEqual([400, ['self']])
     }
   })
 
-  it('belongs to creation alone', async () => {
+  it('the field self is refused except at creation', async () => {
     const { id } = await pia.post('/api/patients', patient())
     for (const refused of [
       await pia.put(`/api/patients/${id}`, patient({ self: true })),
@@ -306,7 +306,7 @@ describe('self', () => {
   })
 })
 
-describe('a deleted patient', () => {
+describe('A deleted patient', () => {
   /** A patient who has an account, a doctor and all there is to a patient; and what `account` sees of them, path by path. */
   async function patientWithAll() {
     const account = await api.register('Dee Deleted')
@@ -329,7 +329,7 @@ describe('a deleted patient', () => {
     return { account, id, doctorId, items, lists }
   }
 
-  it('is hidden everywhere, and from everyone', async () => {
+  it('a deleted patient is hidden everywhere, and from everyone', async () => {
     const { account, id, doctorId, items, lists } = await patientWithAll()
     const deleted = await admin.delete(`/api/patients/${id}`)
     expect([deleted.status, deleted.text]).toEqual([204, ''])
@@ -347,7 +347,7 @@ describe('a deleted patient', () => {
     expect([mapped.status, mapped.faults]).toEqual([400, ['patientId']])
   })
 
-  it('comes back complete', async () => {
+  it('a restored patient is complete', async () => {
     const { account, id, items, lists } = await patientWithAll()
     const seen = async () => Promise.all([...items, ...lists].map(async (path) => steady(await account.get(path))))
     const before = await seen()
@@ -358,7 +358,7 @@ describe('a deleted patient', () => {
     expect(await seen()).toEqual(before)
   })
 
-  it('is listed with deleted=true, to administrators', async () => {
+  it('deleted patients are listed with deleted=true, to administrators', async () => {
     const tag = crypto.randomUUID()
     const [gone] = [await added({ name: `Gone ${tag}` }), await added({ name: `Live ${tag}` })]
     await admin.delete(`/api/patients/${gone}`)
@@ -368,7 +368,7 @@ describe('a deleted patient', () => {
     expect((await pia.get('/api/patients?deleted=false')).status).toBe(200)
   })
 
-  it('is restored once: 409 where it is live, 404 where there is none', async () => {
+  it('a patient is restored once: 409 where it is live, 404 where there is none', async () => {
     const id = await added()
     expect((await admin.post(`/api/patients/${id}/restore`)).status).toBe(409)
     await admin.delete(`/api/patients/${id}`)
@@ -377,7 +377,7 @@ describe('a deleted patient', () => {
     expect((await admin.post(`/api/patients/${absent}/restore`)).status).toBe(404)
   })
 
-  it('was deleted by whoever added it, not by whoever it is', async () => {
+  it('a patient is deleted by whoever added it, not by whoever it is', async () => {
     const id = await added({ userId: other.id })
     expect((await other.delete(`/api/patients/${id}`)).status).toBe(403)
     const own = (await pia.post('/api/patients', patient())).id
@@ -387,14 +387,14 @@ describe('a deleted patient', () => {
   })
 })
 
-describe('filters', () => {
-  it('leave the patients of one gender', async () => {
+describe('Filters of patients', () => {
+  it('a filter by gender leaves the patients of that gender', async () => {
     const tag = crypto.randomUUID()
     const [male] = [await added({ name: tag, gender: 'male' }), await added({ name: tag, gender: 'other' })]
     expect((await admin.get(`/api/patients?q=${tag}&gender=male`)).each('id')).toEqual([male])
   })
 
-  it('leave the patients of one doctor', async () => {
+  it('a filter by doctor leaves the patients of that doctor', async () => {
     const [patientId, doctorId] = [await added(), (await admin.post('/api/doctors', doctor())).id]
     await added()
     await admin.post('/api/mappings', { patientId, doctorId })

@@ -38,8 +38,8 @@ async function counts(times: number, path: string, options: Options, on: Api) {
   return Object.fromEntries([...new Set(found)].map((status) => [status, found.filter((s) => s === status).length]))
 }
 
-describe('requests of one account', () => {
-  it('are refused beyond the limit, whatever the session, the address and the path', async () => {
+describe('Requests of one account', () => {
+  it('requests are refused beyond the limit, whatever the session, the address and the path', async () => {
     const person = await api.register('Pat')
     const { email } = person
     const login = await api.send('POST', '/api/auth/login', { email, password: 'correct horse battery staple' })
@@ -58,7 +58,7 @@ describe('requests of one account', () => {
     expect(await statuses(1, '/api/patients', as(await api.register('Somebody else')))).toEqual([200])
   })
 
-  it('are taken again when the minute is over', async () => {
+  it('requests are taken again when the minute is over', async () => {
     const person = await api.register('Pat')
     await onClock(async (setOn) => {
       expect(await statuses(5, '/api/doctors', as(person))).toEqual([200, 200, 200, 200, 429])
@@ -69,14 +69,14 @@ describe('requests of one account', () => {
     })
   })
 
-  it('are refused before the role is looked at, and after what the path and the method are', async () => {
+  it('requests are refused before the role is looked at, and after what the path and the method are', async () => {
     const person = await api.register('Pat')
     expect(await statuses(5, '/api/users', as(person))).toEqual([403, 403, 403, 403, 429])
     expect((await person.get('/api/nothing')).status).toBe(404)
     expect((await person.put('/api/users', {})).status).toBe(405)
   })
 
-  it('leave no row of the trail where they are refused', async () => {
+  it('requests that are refused leave no audit entry', async () => {
     const person = await api.register('Pat')
     await statuses(4, '/api/patients', as(person))
     const refused = await person.get('/api/patients')
@@ -87,19 +87,19 @@ describe('requests of one account', () => {
     expect(trail.each('status')).not.toContain(429)
   })
 
-  it('have no limit where it is 0', async () => {
+  it('requests have no limit where it is 0', async () => {
     const { access } = await unlimited.register('Pat')
     expect(await counts(700, '/api/patients', { token: access }, unlimited)).toEqual({ 200: 700 })
   })
 
-  it('are 600 by default', async () => {
+  it('requests of an account are limited to 600 by default', async () => {
     const { access } = await byDefault.register('Pat')
     expect(await counts(610, '/api/patients', { token: access }, byDefault)).toEqual({ 200: 600, 429: 10 })
   })
 })
 
-describe('requests of one address without a valid token', () => {
-  it('are refused beyond the limit, of open paths and of those that need a token, with none or a wrong one', async () => {
+describe('Requests of one address without a valid token', () => {
+  it('requests are refused beyond the limit, of open paths and of those that need a token, with none or a wrong one', async () => {
     const address = nowhere()
     const options = from(address)
     expect(await statuses(1, '/openapi.json', options)).toEqual([200])
@@ -122,7 +122,7 @@ describe('requests of one address without a valid token', () => {
     expect(await statuses(1, '/api/patients', from(nowhere()))).toEqual([401])
   })
 
-  it('do not touch who is signed in from there, nor the other way round', async () => {
+  it('requests without a token do not limit those who are signed in from there, nor the other way round', async () => {
     const address = nowhere()
     const person = await api.register('Pat')
     expect(await statuses(4, '/api/patients', from(address))).toEqual([401, 401, 401, 429])
@@ -132,14 +132,14 @@ describe('requests of one address without a valid token', () => {
     expect(await statuses(3, '/api/patients', from(elsewhere))).toEqual([401, 401, 401])
   })
 
-  it('are counted by network in IPv6', async () => {
+  it('requests are counted by network in IPv6', async () => {
     expect(await statuses(2, '/', from('2001:db8:1:2::1'))).toEqual([200, 200])
     expect(await statuses(2, '/api/patients', from('2001:db8:1:2:ffff::9'))).toEqual([401, 429])
     expect(await statuses(1, '/', from('2001:db8:1:2::8'))).toEqual([429])
     expect(await statuses(1, '/', from('2001:db8:1:3::1'))).toEqual([200])
   })
 
-  it('are taken again when the minute is over', async () => {
+  it('requests without a token are taken again when the minute is over', async () => {
     const options = from(nowhere())
     await onClock(async (setOn) => {
       expect(await statuses(4, '/', options)).toEqual([200, 200, 200, 429])
@@ -150,7 +150,7 @@ describe('requests of one address without a valid token', () => {
     })
   })
 
-  it('do not count what monitors ask, what signing in takes, and what is not there', async () => {
+  it('requests of monitors, of signing in and of unknown paths do not count', async () => {
     const options = from(nowhere())
     const asked = ['/healthz', '/readyz', '/metrics', '/healthz/']
     for (const path of asked) expect(await statuses(5, path, options)).toEqual([200, 200, 200, 200, 200])
@@ -165,15 +165,15 @@ describe('requests of one address without a valid token', () => {
     expect(login.status).toBe(401)
   })
 
-  it('have no limit where it is 0', async () => {
+  it('requests without a token have no limit where it is 0', async () => {
     expect(await counts(130, '/', from(nowhere()), unlimited)).toEqual({ 200: 130 })
   })
 
-  it('are 120 by default', async () => {
+  it('requests of an address are limited to 120 by default', async () => {
     expect(await counts(130, '/', from(nowhere()), byDefault)).toEqual({ 200: 120, 429: 10 })
   })
 
-  it('from ever new addresses take no more and more memory', async () => {
+  it('requests from ever new addresses take no more and more memory', async () => {
     const limiter = api.env.rateLimiters.REQUESTS_PER_ADDRESS_MIN
     for (let i = 0; i < 3; i += 1) limiter('the first')
     expect(limiter('the first')).toBeGreaterThan(0)
@@ -183,7 +183,7 @@ describe('requests of one address without a valid token', () => {
   })
 })
 
-describe('requests where Cloudflare’s binding counts too', () => {
+describe('Requests where Cloudflare’s binding counts too', () => {
   const person = api.register('Pat')
   /** The answers to a request of an account and to one of an address, where both bindings say this. */
   async function answers(limit: () => Promise<{ success: boolean }>, on = unlimited.env.config) {
@@ -208,7 +208,7 @@ describe('requests where Cloudflare’s binding counts too', () => {
   }
   const counting = byDefault.env.config
 
-  it('are taken where it says so, and refused for a minute where it does not', async () => {
+  it('requests are taken where the binding allows them, and refused for a minute where it does not', async () => {
     const { id } = await person
     const network = '2001:db8:9:9'
     expect(await answers(async () => ({ success: true }), counting)).toMatchObject({
@@ -221,12 +221,12 @@ describe('requests where Cloudflare’s binding counts too', () => {
     })
   })
 
-  it('are taken where it cannot count', async () => {
+  it('requests are taken where the binding cannot count', async () => {
     const failing = await answers(() => Promise.reject(new Error('away')), counting)
     expect(failing.statuses).toEqual([200, 200, 401])
   })
 
-  it('are not told to it where the limit is 0', async () => {
+  it('requests are not passed to the binding where the limit is 0', async () => {
     expect(await answers(async () => ({ success: false }))).toMatchObject({ asked: [], statuses: [200, 200, 401] })
   })
 })

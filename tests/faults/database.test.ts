@@ -11,7 +11,7 @@ import { ownFolder, Program, send, until } from '../support/program.ts'
 /** What a request may take, in ms: 5 s, and something for a machine that has other things to do. */
 const atMost = 6000
 
-describe.skipIf(!hasPostgres && !process.env.CI)('when the database', async () => {
+describe.skipIf(!hasPostgres && !process.env.CI)('Faults of the database under load', async () => {
   const folder = await ownFolder()
   let server: PostgresServer
   let network: Network
@@ -95,16 +95,19 @@ describe.skipIf(!hasPostgres && !process.env.CI)('when the database', async () =
     return `${load.acknowledged.length} acknowledged, 0 lost, ${load.refused.length} refused, slowest ${slowest.toFixed(0)} ms, back after ${back.toFixed(0)} ms`
   }
 
-  it.for(['SIGINT', 'SIGQUIT'] as const)('is restarted by %s', async (signal, { annotate }) => {
-    await annotate(
-      await survive(
-        () => server.stop(signal),
-        () => server.start(),
-      ),
-    )
-  })
+  it.for(['SIGINT', 'SIGQUIT'] as const)(
+    'no acknowledged write is lost when the database is restarted by %s',
+    async (signal, { annotate }) => {
+      await annotate(
+        await survive(
+          () => server.stop(signal),
+          () => server.start(),
+        ),
+      )
+    },
+  )
 
-  it('is frozen', async ({ annotate }) => {
+  it('no acknowledged write is lost when the database is frozen', async ({ annotate }) => {
     await annotate(
       await survive(
         () => server.signal('SIGSTOP'),
@@ -113,7 +116,9 @@ describe.skipIf(!hasPostgres && !process.env.CI)('when the database', async () =
     )
   })
 
-  it('cannot be heard any more, on connections that never come back', async ({ annotate }) => {
+  it('no acknowledged write is lost when the database’s answers stop arriving, on connections that never come back', async ({
+    annotate,
+  }) => {
     await annotate(
       await survive(
         () => {
@@ -126,7 +131,7 @@ describe.skipIf(!hasPostgres && !process.env.CI)('when the database', async () =
     )
   })
 
-  it('refuses connections', async ({ annotate }) => {
+  it('no acknowledged write is lost when the database refuses connections', async ({ annotate }) => {
     await annotate(
       await survive(
         () => network.close(),
@@ -135,7 +140,7 @@ describe.skipIf(!hasPostgres && !process.env.CI)('when the database', async () =
     )
   })
 
-  it('is cut off before each of its answers', async ({ annotate }) => {
+  it('no acknowledged write is lost when the connection is cut before each answer', async ({ annotate }) => {
     await annotate(
       await survive(
         () => {
@@ -148,7 +153,9 @@ describe.skipIf(!hasPostgres && !process.env.CI)('when the database', async () =
     )
   })
 
-  it('is behind something that hangs up on whoever connects', async ({ annotate }) => {
+  it('no acknowledged write is lost when a proxy before the database hangs up on every connection', async ({
+    annotate,
+  }) => {
     await annotate(
       await survive(
         async () => {
@@ -163,7 +170,7 @@ describe.skipIf(!hasPostgres && !process.env.CI)('when the database', async () =
     )
   })
 
-  it('has no connection left', async ({ annotate }) => {
+  it('no acknowledged write is lost when the database has no connection left', async ({ annotate }) => {
     const others: postgres.Sql[] = []
     await annotate(
       await survive(
@@ -186,7 +193,9 @@ describe.skipIf(!hasPostgres && !process.env.CI)('when the database', async () =
     )
   })
 
-  it('keeps statements waiting for a lock, until it stops them itself', async ({ annotate }) => {
+  it('no acknowledged write is lost when statements wait for a lock until the service stops them', async ({
+    annotate,
+  }) => {
     const { promise: held, resolve: release } = Promise.withResolvers<void>()
     const other = postgres(server.url, { max: 1 })
     let holding: Promise<unknown> = Promise.resolve()

@@ -65,8 +65,8 @@ async function table(db: Database) {
 setFlagsFromString('--expose-gc')
 const collect: (what: { type: 'minor' | 'major' }) => void = runInNewContext('gc')
 
-describe('a statement', () => {
-  it('leaves no rows behind for which the whole heap would have to be collected', async () => {
+describe('Statements', () => {
+  it('a statement leaves no rows behind for which the whole heap would have to be collected', async () => {
     const { db } = await pool(2, patience)
     const read = async (times: number) => {
       for (let i = 0; i < times; i += 1) {
@@ -84,7 +84,7 @@ describe('a statement', () => {
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(2_000_000)
   })
 
-  it('that only reads goes with others of its turn, over one connection, and past what may take long', async () => {
+  it('statements that only read are sent together over one connection, and are not delayed by what may take long', async () => {
     const { db } = await pool(3, patience)
     const done: string[] = []
     const slow = [
@@ -105,7 +105,7 @@ describe('a statement', () => {
     expect(done).toEqual([...Array(10).fill('read'), 'slow', 'slow'])
   })
 
-  it('that runs too long is stopped in the database', async () => {
+  it('a statement that runs too long is stopped in the database', async () => {
     const { db } = await pool(1)
     const { db: onlooker } = await pool(1, patience)
     expect((await failureOf(db.execute(sql`select pg_sleep(60)`)))[0]).toBe('unavailable')
@@ -116,7 +116,7 @@ describe('a statement', () => {
     await until('its end in the database', async () => (await running()).length === 0)
   })
 
-  it('that is never answered fails, and the next gets a connection that works', async () => {
+  it('a statement that is never answered fails, and the next gets a connection that works', async () => {
     const { db, network } = await pool(1)
     await db.execute(sql`select 1`)
     network.mode = 'swallow'
@@ -131,7 +131,7 @@ describe('a statement', () => {
     await until('its connections to be free', () => getPoolStats(db)?.inUse === 0)
   })
 
-  it('is refused while every connection is taken, and at once where too many wait', async () => {
+  it('a statement is refused while every connection is taken, and at once where too many wait', async () => {
     const { db } = await pool(1)
     const { promise: held, resolve: release } = Promise.withResolvers<void>()
     const begun = Promise.withResolvers<void>()
@@ -158,13 +158,13 @@ describe('a statement', () => {
   })
 })
 
-describe('the driver', () => {
-  it('sends queries as database/pool/driver.ts leans on: postgres.js 3.4.9 keeps what sends a query in its handler', () => {
+describe('The driver', () => {
+  it('postgres.js 3.4.9 keeps in a query the handler that sends it, on which database/pool/driver.ts relies', () => {
     const client = postgres(database.url, { max: 1 })
     expect(Reflect.get(client.unsafe(''), 'handler')).toBeTypeOf('function')
   })
 
-  it('that sends its queries in another way is asked by what it documents', async () => {
+  it('a driver that sends its queries in another way is used through its documented functions', async () => {
     const client = postgres(database.url, { max: 1, fetch_types: false })
     const withoutHandler = (text: string, ...rest: []) => (text === '' ? {} : client.unsafe(text, ...rest))
     const other: postgres.Sql = new Proxy(client, {
@@ -181,8 +181,8 @@ describe('the driver', () => {
   })
 })
 
-describe('a connection', () => {
-  it('is replaced once hundreds of statements are prepared over it, and fails none of them', async () => {
+describe('Connections', () => {
+  it('a connection is replaced once hundreds of statements are prepared over it, and fails none of them', async () => {
     const { db } = await pool(1)
     const ask = (n: number) =>
       getDriverClient(db).unsafe(`select pg_backend_pid(), $1::int + ${n}`, [0], { prepare: true }).values()
@@ -196,8 +196,8 @@ describe('a connection', () => {
   })
 })
 
-describe('a transaction', () => {
-  it('that is never answered fails and has changed nothing', async () => {
+describe('Transactions', () => {
+  it('a transaction that is never answered fails and has changed nothing', async () => {
     const { db, network } = await pool(2)
     const { add, rows } = await table(db)
     const work = db.transaction(async (transaction) => {
@@ -210,7 +210,7 @@ describe('a transaction', () => {
     await until('nothing to be kept', async () => (await rows().catch(() => 1)) === 0)
   })
 
-  it('whose connection is lost ends, whatever it still waits for', async () => {
+  it('a transaction whose connection is lost ends, whatever it still waits for', async () => {
     const { db, network } = await pool(2)
     const { add, rows } = await table(db)
     const outcome = await db
@@ -225,7 +225,7 @@ describe('a transaction', () => {
     await until('nothing to be kept', async () => (await rows().catch(() => 1)) === 0)
   })
 
-  it('has its connection to itself also after another was lost: what others write meanwhile is not rolled back', async () => {
+  it('a transaction has its connection to itself also after another was lost: what others write meanwhile is not rolled back', async () => {
     const { db, network } = await pool(1)
     const { add, rows } = await table(db)
     const lost = db.execute(sql`select pg_sleep(30), ${1}::int`).catch(() => 'lost')
@@ -246,7 +246,7 @@ describe('a transaction', () => {
     expect(await rows()).toBe(1)
   })
 
-  it('that takes too long in all fails, runs no further statement and is rolled back', async () => {
+  it('a transaction that takes too long in all fails, runs no further statement and is rolled back', async () => {
     // Far from what one statement may take, also where the server stands still for a while.
     const { db } = await pool(1, 3000)
     const { add, rows } = await table(db)
@@ -262,7 +262,7 @@ describe('a transaction', () => {
     expect(await rows()).toBe(0)
   })
 
-  it('that has taken too long writes nothing, also where the driver sends its last statement again', async () => {
+  it('a transaction that has taken too long writes nothing, also where the driver sends its last statement again', async () => {
     // The server does not stop statements itself, as behind PgBouncer and Hyperdrive.
     const { db } = await pool(2, 1000, false)
     const { name, rows } = await table(db)
@@ -298,12 +298,12 @@ describe('a transaction', () => {
   })
 })
 
-describe('a statement whose preparation is lost', () => {
+describe('Statements whose preparation is lost', () => {
   const select = (on: DatabaseOrTransaction) =>
     getDriverClient(on).unsafe('select $1::int', [1], { prepare: true }).values()
   const forget = (db: Database) => db.execute(sql`deallocate all`)
 
-  it('is told of, whether the driver could prepare it again or its transaction has failed', async () => {
+  it('a lost preparation is reported, whether the driver could prepare it again or its transaction has failed', async () => {
     let told = 0
     const db = connectDatabase(database.url, {
       maxConnections: 1,
@@ -325,7 +325,7 @@ describe('a statement whose preparation is lost', () => {
     expect(told).toBe(2)
   })
 
-  it('is sent again with the same values', async () => {
+  it('a statement whose preparation is lost is sent again with the same values', async () => {
     const db = connectDatabase(database.url, { maxConnections: 1, statementTimeoutMs: patience })
     opened.push(db)
     const values = [true, false, 1, 't', '{"a":"b"}', '{a,b}', null]
@@ -338,7 +338,7 @@ describe('a statement whose preparation is lost', () => {
     expect(first[0]?.slice(0, 2)).toEqual(['true', 'false'])
   })
 
-  it('is not told of where a migration has changed what it gives', async () => {
+  it('a preparation that a migration made invalid is not reported as lost', async () => {
     let told = 0
     const db = connectDatabase(database.url, {
       maxConnections: 1,
@@ -357,8 +357,8 @@ describe('a statement whose preparation is lost', () => {
   })
 })
 
-describe('whether statements lose their preparation', () => {
-  it('is not found out where the connection is cut meanwhile, which is an error and does not end the process', async () => {
+describe('The check for lost preparations', () => {
+  it('a connection that is cut during the check is an error, and does not end the process', async () => {
     const { network } = await pool(1)
     network.fatal = 'select 1\0'
     const url = new URL(database.url)
@@ -367,7 +367,7 @@ describe('whether statements lose their preparation', () => {
   })
 })
 
-describe('the trail', () => {
+describe('The audit writer', () => {
   const entry = (more: Partial<AuditEntry> = {}): AuditEntry => ({
     userId: null,
     role: null,
@@ -384,7 +384,7 @@ describe('the trail', () => {
     return entries.map(({ requestId }) => rows.filter((row) => row.requestId === requestId).length)
   }
 
-  it('is written by itself once the database is back, each entry once', async () => {
+  it('the audit writer writes by itself once the database is back, each entry once', async () => {
     const { db, network } = await pool(1)
     const logged: string[] = []
     const log = createJsonLogger('error', (line) => logged.push(line))
@@ -401,7 +401,7 @@ describe('the trail', () => {
     expect(logged.filter((line) => !line.includes('"lost":0'))).toEqual([])
   })
 
-  it('is written when two hundred entries wait, whenever the next flush is', async () => {
+  it('the audit writer writes when two hundred entries wait, whenever the next flush is', async () => {
     const { db } = await pool(1)
     const writer = createAuditWriter(
       db,
@@ -413,7 +413,7 @@ describe('the trail', () => {
     expect(await rowsOf(db, entries)).toEqual(entries.map((_, i) => (i < 200 ? 1 : 0)))
   })
 
-  it('loses one entry that the database refuses, says so, and keeps the others of its batch', async () => {
+  it('the audit writer loses one entry that the database refuses, says so, and keeps the others of its batch', async () => {
     const { db } = await pool(1)
     const logged: string[] = []
     const writer = createAuditWriter(
@@ -427,7 +427,7 @@ describe('the trail', () => {
     expect(logged.map((line) => JSON.parse(line).lost)).toEqual([1])
   })
 
-  it('is tried again when the process stops, and what is lost then is counted', async () => {
+  it('the audit writer tries again when the process stops, and counts what is lost then', async () => {
     const { db, network } = await pool(1)
     await network.close()
     const logged: string[] = []

@@ -49,7 +49,7 @@ it('bookings of one patient with many doctors, and crosswise, never fail otherwi
   }
 })
 
-it('moves to one slot are one, and the others keep their time', async () => {
+it('of many moves to one slot one succeeds, and the others keep their time', async () => {
   for (const round of rounds) {
     const { id } = await admin.post('/api/doctors', doctor())
     const people = await patients(6)

@@ -34,9 +34,9 @@ const classes: [status: number, codes: string[]][] = [
   [400, ['22001', '22003', '22021', '22P02', '22P05']],
 ]
 
-describe('what PostgreSQL fails with', () => {
+describe('Errors of PostgreSQL', () => {
   it.each(classes.flatMap(([status, codes]) => codes.map((code) => [code, status] as const)))(
-    '%s is a %i, and tells nothing of what was asked',
+    'the error %s is a %i, and tells nothing of what was asked',
     async (code, status) => {
       const error = await failWith(code)
       const problem = toDatabaseProblem(error)
@@ -47,7 +47,7 @@ describe('what PostgreSQL fails with', () => {
     },
   )
 
-  it('is in the table by a class or a code that PostgreSQL has', () => {
+  it('every class and code in the table is one that PostgreSQL has', () => {
     const known = classes.flatMap(([, codes]) => codes)
     for (const row of Object.keys(outcomesBySqlState))
       expect(known.some((code) => code.startsWith(row)) || row === '25P04').toBe(true)
@@ -63,7 +63,7 @@ it('a duplicate on an index that nobody has named is a conflict that says nothin
   await api.db.execute(sql`drop index planted_key`)
 })
 
-describe('while the database takes no writes', async () => {
+describe('A database that takes no writes', async () => {
   const name = new URL(url).pathname.slice(1)
   const set = async (to: 'on' | 'off') => {
     await api.db.execute(sql.raw(`alter database "${name}" set default_transaction_read_only = ${to}`))
@@ -80,7 +80,7 @@ describe('while the database takes no writes', async () => {
     ...{ action: 'patient.read', resource: 'patient', status: 200 },
   }
 
-  it('it is not ready, sign-ins and writes are 503, and no read is lost to the audit log', async () => {
+  it('the service is not ready, sign-ins and writes are 503, and no read is lost to the audit log', async () => {
     const { id } = await admin.post('/api/patients', patient())
     const { process, headers } = await readOnly()
     const ready = await process.send('GET', '/readyz')
@@ -115,7 +115,7 @@ describe('while the database takes no writes', async () => {
     await after.stop()
   })
 
-  it('nothing is shown once no further entry can be kept', async () => {
+  it('nothing is shown once no further audit entry can be kept', async () => {
     const { id } = await admin.post('/api/patients', patient())
     const stranger = await api.register('Stranger')
     const { process, headers } = await readOnly()
@@ -140,7 +140,7 @@ describe('while the database takes no writes', async () => {
     await set('off')
   })
 
-  it('however few they are, where they name thousands of patients', async () => {
+  it('nothing is shown once a few audit entries name too many patients', async () => {
     const { id } = await admin.post('/api/patients', patient())
     const { process, headers } = await readOnly()
     const read = async () => (await process.send('GET', `/api/patients/${id}`, undefined, { headers })).status
@@ -159,8 +159,8 @@ describe('while the database takes no writes', async () => {
   })
 })
 
-describe('entries that a process could not write before it stopped', () => {
-  it('are kept where the settings say, and written at the next start', async () => {
+describe('Entries that a process could not write before it stopped', () => {
+  it('unwritten entries are kept where the settings say, and written at the next start', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'hospital-spool-'))
     const network = new Network(Number(new URL(url).port || 5432))
     await network.open()
@@ -195,7 +195,7 @@ describe('entries that a process could not write before it stopped', () => {
     await rm(folder, { recursive: true })
   })
 
-  it('are in a file of its owner alone, and are written once by whichever process starts next', async () => {
+  it('unwritten entries are in a file of its owner alone, and are written once by whichever process starts next', async () => {
     const folder = join(await mkdtemp(join(tmpdir(), 'hospital-spool-')), 'spool')
     for (let i = 0; i < 3; i += 1)
       api.env.auditWriter.enqueue({
@@ -247,12 +247,12 @@ describe('entries that a process could not write before it stopped', () => {
   })
 })
 
-describe('a database', () => {
+describe('Databases that cannot serve', () => {
   const unmigrated = new URL(url)
   unmigrated.pathname = `/unmigrated_${crypto.randomUUID().replaceAll('-', '')}`
   const name = unmigrated.pathname.slice(1)
 
-  it('that does not exist, and one that was never migrated, are a 503 everywhere, and say which', async () => {
+  it('a database that does not exist, or was never migrated, is a 503 everywhere, and the log says which', async () => {
     const ask = async (detail: string) => {
       const process = await Api.start(unmigrated.href)
       const ready = await process.send('GET', '/readyz')
@@ -272,7 +272,7 @@ describe('a database', () => {
     await ask('The database is not migrated.')
   })
 
-  it('with a newer schema is ready, and is not migrated by older code, which says so', async () => {
+  it('a database with a newer schema is ready, and is not migrated by older code, which says so', async () => {
     expect((await migrateDatabase(unmigrated.href)).appliedCount).toBeGreaterThan(0)
     const process = await Api.start(unmigrated.href)
     const future = (at: number) =>
@@ -288,7 +288,7 @@ describe('a database', () => {
     await api.db.execute(sql.raw(`drop database ${name} with (force)`))
   })
 
-  it('that cannot be reached is said once in the log, with its name and without its password, and when it can be again', async () => {
+  it('a database that cannot be reached is logged once, with its name and without its password, and again when it can be', async () => {
     const network = new Network(Number(new URL(url).port || 5432))
     await network.open()
     await network.close()

@@ -18,7 +18,7 @@ const rounds = Array.from({ length: 20 }, (_, round) => round)
 const token = admin.access
 const keyed = (key: string) => ({ token, headers: { 'Idempotency-Key': key } })
 
-it('twenty requests with one key are one record, and one answer', async () => {
+it('twenty requests with one key make one record, and get one answer', async () => {
   for (const round of rounds) {
     const body = patient({ address: `Round ${round}` })
     const key = keyed(`twenty-${round}`)
@@ -38,7 +38,7 @@ it('twenty requests with one key are one record, and one answer', async () => {
   }
 })
 
-it('twenty keys that come at once with old ones to forget, and are old themselves, wait for nobody', async () => {
+it('twenty keys that come at once with old ones to delete, and are old themselves, do not wait for each other', async () => {
   for (const round of rounds.slice(0, 5)) {
     const send = (i: number) => either(i).send('POST', '/api/patients', patient(), keyed(`again-${i % 20}`))
     const twenty = () => Promise.all(Array.from({ length: 20 }, (_, i) => send(i)))
@@ -52,7 +52,7 @@ it('twenty keys that come at once with old ones to forget, and are old themselve
   }
 })
 
-it('is free again once the connection of the first request is lost, which leaves nothing', async () => {
+it('a key is free again once the connection of the first request is lost, which leaves nothing', async () => {
   for (const round of rounds.slice(0, 5)) {
     const { id: doctorId } = await admin.post('/api/doctors', doctor())
     const { id: patientId } = await admin.post('/api/patients', patient())

@@ -38,8 +38,8 @@ const upload = ({ access: token }: Person, patientId: string, bytes: number, i: 
   return either(i).send('POST', `/api/patients/${patientId}/reports`, form, { token, headers: keyed(i) })
 }
 
-describe('of a hundred at once, over two processes, exactly as many as the limit allows', () => {
-  it('patients are added', async () => {
+describe('A hundred requests at once over two processes', () => {
+  it('as many patients are added as the limit allows', async () => {
     for (const _ of rounds) {
       const { access: token } = await api.register('Pat')
       const answers = await times(100, (i) =>
@@ -51,7 +51,7 @@ describe('of a hundred at once, over two processes, exactly as many as the limit
     }
   })
 
-  it('reports are uploaded', async () => {
+  it('as many reports are uploaded as the limit allows', async () => {
     for (const _ of rounds) {
       const person = await aDoctor()
       const { id } = await person.post('/api/patients', patient())
@@ -60,7 +60,7 @@ describe('of a hundred at once, over two processes, exactly as many as the limit
     }
   })
 
-  it('bytes are uploaded', async () => {
+  it('as many bytes are uploaded as the limit allows', async () => {
     for (const _ of rounds) {
       const person = await aDoctor()
       const { id } = await person.post('/api/patients', patient())
@@ -68,7 +68,7 @@ describe('of a hundred at once, over two processes, exactly as many as the limit
     }
   })
 
-  it('calendar feeds are made', async () => {
+  it('as many calendar feeds are made as the limit allows', async () => {
     for (const _ of rounds) {
       const person = await aDoctor()
       const ids = (await times(10, () => person.post('/api/patients', patient()))).map(({ id }) => id)
@@ -82,7 +82,7 @@ describe('of a hundred at once, over two processes, exactly as many as the limit
     }
   })
 
-  it('sessions are left', async () => {
+  it('as many sessions are left as the limit allows', async () => {
     for (const _ of rounds) {
       const { email } = await api.register('Pat')
       const answers = await times(40, (i) => either(i).send('POST', '/api/auth/login', { email, password }))

@@ -32,8 +32,8 @@ const recovers = () =>
     return answers.every(({ status }) => status === 200)
   })
 
-describe('a connection lost in the middle of a transaction', () => {
-  it('answers 503 at once, and nothing is half-written', async () => {
+describe('A connection lost in the middle of a transaction', () => {
+  it('a lost connection is a 503 at once, and nothing is half-written', async () => {
     const person = await api.register('Lost')
     const newPassword = 'a password that never was'
     let pid = 0
@@ -71,7 +71,7 @@ describe('a connection lost in the middle of a transaction', () => {
     expect(trail).toHaveLength(0)
   })
 
-  it('rejects where it was idle, and sends nothing more over any other', async () => {
+  it('a transaction rejects where its connection was idle, and sends nothing more over any other', async () => {
     let late: unknown
     const work = Promise.withResolvers<void>()
     const lost = api.db.transaction(async (db) => {
@@ -91,7 +91,7 @@ describe('a connection lost in the middle of a transaction', () => {
     expect(await written('idle')).toBe(0)
   })
 
-  it('rejects where statements wait for their turn, and no rollback meets another transaction', async () => {
+  it('a transaction rejects where statements wait for their turn, and no rollback meets another transaction', async () => {
     const lost = api.db.transaction(async (db) => {
       const pid = await pidOf(db)
       const statements = Array.from({ length: 20 }, (_, i) => write(db, `queue ${i}`))
@@ -106,7 +106,7 @@ describe('a connection lost in the middle of a transaction', () => {
     expect(await written('kept')).toBe(1)
   })
 
-  it('ends by itself what idles in a transaction', async () => {
+  it('a connection that is idle in a transaction is ended by the database', async () => {
     const [setting] = await api.db.transaction((db) =>
       db.execute<{ limit: string }>(sql`select current_setting('idle_in_transaction_session_timeout') as limit`),
     )
@@ -114,8 +114,8 @@ describe('a connection lost in the middle of a transaction', () => {
   })
 })
 
-describe('a transaction', () => {
-  it('gives what its work gives, and undoes what it wrote where that fails', async () => {
+describe('A transaction', () => {
+  it('a transaction returns what its work returns, and undoes what it wrote where that fails', async () => {
     expect(await api.db.transaction(async () => ['a', Promise.resolve('b')])).toHaveLength(2)
     const failed = api.db.transaction(async (db) => {
       await write(db, 'failed')

@@ -4,7 +4,7 @@ import postgres from 'postgres'
 import { expect, it } from 'vitest'
 import { Program } from '../support/program.ts'
 
-it('ten at once on an empty database: one migrates, nine find it done', async () => {
+it('of ten migrations at once on an empty database one migrates, and nine find it done', async () => {
   const server = process.env.TEST_DATABASE_URL ?? ''
   const name = `hospital_migrate_${randomUUID().replaceAll('-', '')}`
   const url = new URL(server)

@@ -8,7 +8,7 @@ import { documentedNginx, hasNginx, nginx } from '../support/nginx.ts'
 const { api, admin } = await world()
 
 describe.skipIf(!hasNginx && !process.env.CI)(
-  'behind nginx as documented, which compresses and so weakens tags',
+  'A proxy nginx as documented, which compresses and so weakens tags',
   async () => {
     const listener = getRequestListener((request) => app.fetch(request, api.env))
     const server = createServer((incoming, outgoing) => void listener(incoming, outgoing))

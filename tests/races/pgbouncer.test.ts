@@ -10,7 +10,7 @@ import { ownFolder, Program, send } from '../support/program.ts'
 const times = <T>(n: number, act: (i: number) => Promise<T>) => Promise.all(Array.from({ length: n }, (_, i) => act(i)))
 
 // On a machine without PgBouncer this is left out; where the whole is judged, it is not.
-describe.skipIf(!hasPgBouncer && !process.env.CI)('behind PgBouncer in transaction mode', async () => {
+describe.skipIf(!hasPgBouncer && !process.env.CI)('PgBouncer in transaction mode', async () => {
   const folder = await ownFolder()
   const server = process.env.TEST_DATABASE_URL ?? ''
   const name = `hospital_pgbouncer_${randomUUID().replaceAll('-', '')}`
@@ -51,11 +51,11 @@ describe.skipIf(!hasPgBouncer && !process.env.CI)('behind PgBouncer in transacti
   const post = (path: string, body: unknown) => send('POST', `${url}/api${path}`, body, token)
   const get = (path: string) => send('GET', `${url}/api${path}`, undefined, token)
 
-  it('several processes migrate at once: one does, the others find it done', () => {
+  it('several processes migrate at once: one does, and the others find it done', () => {
     expect(migrations.map(({ output }) => output.split(' ')[0]).sort()).toEqual(['Applied', 'Nothing', 'Nothing'])
   })
 
-  it('records are created, read, listed, and in the trail', async () => {
+  it('records are created, read and listed, and are in the audit log', async () => {
     expect((await send('GET', `${url}/readyz`)).status).toBe(200)
     const { id } = await post('/patients', patient({ name: 'Zoë Zimmer' }))
     expect((await get(`/patients/${id}`)).at('name')).toBe('Zoë Zimmer')
@@ -85,7 +85,7 @@ describe.skipIf(!hasPgBouncer && !process.env.CI)('behind PgBouncer in transacti
     expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array(19).fill(409)])
   })
 
-  it('with statements prepared, which it loses, nothing that was acknowledged is missing', async () => {
+  it('no acknowledged write is missing where PgBouncer loses prepared statements', async () => {
     const database = new URL(bouncer?.url ?? '')
     database.pathname = `/${name}`
     const prepares = new Program('src/runtime/node/main.ts', {
@@ -114,7 +114,7 @@ describe.skipIf(!hasPgBouncer && !process.env.CI)('behind PgBouncer in transacti
     expect(missing).toEqual([])
     expect(output()).toContain('DATABASE_PREPARE')
   })
-  it('with one connection for all, no statement is lost, and none is said to be', async () => {
+  it('no statement is lost with one connection for all, and none is reported as lost', async () => {
     const alone = await pgBouncer(server, 1)
     const database = new URL(alone.url)
     database.pathname = `/${name}`

@@ -166,9 +166,9 @@ const sentFor = async (person: Person, act: () => Promise<Answer>) => {
   return { result, sent }
 }
 
-describe.each(Object.entries(reads))('%s reads only what is asked for', (who, paths) => {
+describe.each(Object.entries(reads))('Reads of %s', (who, paths) => {
   const person = people[who] ?? admin
-  it.each(paths)('%s', async (path) => {
+  it.each(paths)('only rows that are asked for are read by %s', async (path) => {
     const { result, sent } = await sentFor(person, () => person.get(path))
     const next = result.at('next')
     const more = typeof next === 'string' ? (await sentFor(person, () => person.get(next))).sent : []
@@ -180,17 +180,20 @@ describe.each(Object.entries(reads))('%s reads only what is asked for', (who, pa
   })
 })
 
-describe('the mappings of one are looked up, also where there are few', () => {
-  it.each([`/api/mappings/${idOf('patients', 40)}`, `/api/mappings/${idOf('mappings', 40)}`])('%s', async (path) => {
-    const { sent } = await sentFor(admin, () => admin.get(path))
-    for (const statement of sent)
-      for (const plan of await plansOf(statement, 'analyze, timing off', smaller.planner))
-        expect(rowsRead(plan), statement.text).toBeLessThan(20)
-  })
+describe('Mappings of one record in a small table', () => {
+  it.each([`/api/mappings/${idOf('patients', 40)}`, `/api/mappings/${idOf('mappings', 40)}`])(
+    'the mappings of one record are looked up by index: %s',
+    async (path) => {
+      const { sent } = await sentFor(admin, () => admin.get(path))
+      for (const statement of sent)
+        for (const plan of await plansOf(statement, 'analyze, timing off', smaller.planner))
+          expect(rowsRead(plan), statement.text).toBeLessThan(20)
+    },
+  )
 })
 
-describe('a page of all there are keeps its plan', () => {
-  it.each(['patients', 'mappings', 'appointments', 'audit'])('%s', async (list) => {
+describe('A page of all there are', () => {
+  it.each(['patients', 'mappings', 'appointments', 'audit'])('the first pages keep their plan: %s', async (list) => {
     const first = await sentFor(admin, () => admin.get(`/api/${list}`))
     const second = await sentFor(admin, () => admin.get(first.result.string('next')))
     for (const { text, parameters } of [...first.sent, ...second.sent]) {
@@ -204,8 +207,8 @@ describe('a page of all there are keeps its plan', () => {
   })
 })
 
-describe('a search knows how many hold its text', () => {
-  it.each(['kuh', 'zel', 'xan'])('%s', async (q) => {
+describe('The estimate of a search', () => {
+  it.each(['kuh', 'zel', 'xan'])('PostgreSQL estimates well how many rows hold the text %s', async (q) => {
     const [row] = await planner.unsafe(`select count(*)::int from patients where search like '%${q}%'`)
     const text = 'select id from patients where search like containing($1)'
     const [plan] = await plansOf({ text, parameters: [q] }, 'costs')
@@ -219,7 +222,7 @@ const [patientId, doctorId] = [idOf('patients', 3), idOf('doctors', 9)]
 const visit = patients - 100
 const times = { startsAt: '2099-01-05T09:00:00Z', endsAt: '2099-01-05T09:30:00Z' }
 
-describe('a change looks up what it changes', () => {
+describe('Changes', () => {
   const changes: [what: string, act: (by: Person) => Promise<Answer>][] = [
     ['a patient', (by) => by.patch(`/api/patients/${theirs}`, { address: '1 New Street' })],
     ['an appointment', (by) => by.patch(`/api/appointments/${idOf('appointments', visit)}`, { reason: 'x' })],
@@ -233,7 +236,7 @@ describe('a change looks up what it changes', () => {
   it.each([
     ...changes.map(([what, act]) => ({ what, act, who: 'doctor', by: doctor })),
     ...[...administrators, ...changes].map(([what, act]) => ({ what, act, who: 'admin', by: admin })),
-  ])('$what, by $who', async ({ act, by }) => {
+  ])('a change looks up its rows by index: $what, by $who', async ({ act, by }) => {
     const { sent } = await sentFor(by, () => act(by))
     for (const statement of sent)
       for (const plan of await plansOf(statement, 'costs off')) expect(wholly(plan), statement.text).toEqual([])

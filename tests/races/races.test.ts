@@ -13,8 +13,8 @@ const other = await Api.start(url, { DATABASE_POOL_MAX: '20' })
 /** Two processes in turn: what holds must not hold by the memory of one. */
 const either = (i: number) => (i % 2 === 0 ? api : other)
 
-describe('registration', () => {
-  it('makes one administrator of many first accounts', async () => {
+describe('Registration', () => {
+  it('many first accounts at once make one administrator', async () => {
     for (const round of rounds.slice(0, 8)) {
       const database = await copyOf(inject('template'))
       const fresh = [await Api.start(database.url), await Api.start(database.url)]
@@ -29,7 +29,7 @@ describe('registration', () => {
     }
   })
 
-  it('gives an e-mail address to one account', async () => {
+  it('an e-mail address is given to one account', async () => {
     for (const round of rounds) {
       const answers = await times(6, (i) =>
         either(i).send('POST', '/api/auth/register', { name: 'Same', email: `same.${round}@example.org`, password }),
@@ -39,8 +39,8 @@ describe('registration', () => {
   })
 })
 
-describe('administrators', () => {
-  it('who demote or deactivate each other at the same moment leave one', async () => {
+describe('Administrators', () => {
+  it('administrators who demote or deactivate each other at the same moment leave one', async () => {
     for (const round of rounds) {
       const second = await admin.post('/api/users', {
         name: 'Second',
@@ -68,8 +68,8 @@ describe('administrators', () => {
   })
 })
 
-describe('refreshing', () => {
-  it('one token twenty times at once leaves one live lineage', async () => {
+describe('Refreshing', () => {
+  it('one token that is used twenty times at once leaves one live lineage', async () => {
     for (const _ of rounds) {
       const person = await api.register('Tabs')
       const answers = await times(20, (i) => either(i).send('POST', '/api/auth/refresh', { refresh: person.refresh }))
@@ -80,7 +80,7 @@ describe('refreshing', () => {
     }
   })
 
-  it('a stolen token many times at once revokes the session and leaves it so', async () => {
+  it('a stolen token that is used many times at once revokes the session for good', async () => {
     for (const _ of rounds) {
       const person = await api.register('Thief')
       const renewed = await api.send('POST', '/api/auth/refresh', { refresh: person.refresh })
@@ -94,8 +94,8 @@ describe('refreshing', () => {
   })
 })
 
-describe('duplicates', () => {
-  it('of a mapping, a licence or a link are one', async () => {
+describe('Duplicates', () => {
+  it('many requests at once make one mapping, one licence and one link', async () => {
     for (const round of rounds) {
       const [who, by] = [await admin.post('/api/patients', patient()), await admin.post('/api/doctors', doctor())]
       const mapped = await times(6, (i) =>
@@ -114,7 +114,7 @@ describe('duplicates', () => {
     }
   })
 
-  it('of a deletion are one, and so of its undoing', async () => {
+  it('many deletions at once delete once, and many restorations restore once', async () => {
     for (const _ of rounds) {
       const who = await admin.post('/api/patients', patient())
       const path = `/api/patients/${who.id}`
@@ -128,8 +128,8 @@ describe('duplicates', () => {
   })
 })
 
-describe('changes', () => {
-  it('of different fields at once are all kept', async () => {
+describe('Changes', () => {
+  it('changes of different fields at once are all kept', async () => {
     for (const _ of rounds) {
       const who = await admin.post('/api/patients', patient())
       const path = `/api/patients/${who.id}`
@@ -187,7 +187,7 @@ describe('changes', () => {
     ],
   ]
   it.each(versioned)(
-    'of one version of %s are one, and each entry tells of what was there',
+    'of many changes of one version of %s one succeeds, and each entry shows what was there',
     async (_, make, change, field) => {
       for (let round = 0; round < 5; round += 1) {
         const path = await make()
@@ -209,7 +209,7 @@ describe('changes', () => {
     },
   )
 
-  it('of a password at once are one, and its reset token is used once', async () => {
+  it('of many changes of a password at once one succeeds, and its reset token is used once', async () => {
     for (const round of rounds.slice(0, 8)) {
       const person = await api.register('Password')
       const changed = await times(4, (i) =>
@@ -233,8 +233,8 @@ describe('changes', () => {
   })
 })
 
-describe('a calendar feed', () => {
-  it('that is made many times at once has one URL', async () => {
+describe('A calendar feed', () => {
+  it('a feed that is made many times at once has one URL', async () => {
     const { id } = await admin.post('/api/patients', patient())
     for (const _ of rounds) {
       const path = `/api/patients/${id}/calendar-feed`
@@ -259,8 +259,8 @@ describe('a calendar feed', () => {
   })
 })
 
-describe('the throttle', () => {
-  it('counts a hundred sign-ins at once as a hundred, and never fails', async () => {
+describe('The throttle', () => {
+  it('the throttle counts a hundred sign-ins at once as a hundred, and never fails', async () => {
     const answers = await times(100, (i) =>
       either(i).send('POST', '/api/auth/login', { email: 'flood@example.org', password: 'wrong password' }),
     )

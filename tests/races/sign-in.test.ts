@@ -32,8 +32,8 @@ const newcomer = async () => {
 }
 const counts = () => api.db.execute(sql`select key, count from throttle order by key`)
 
-describe('sign-ins of one account over two processes at once', () => {
-  it('two hundred right ones are two hundred times 200, and leave every count as it was', async () => {
+describe('Sign-ins of one account over two processes at once', () => {
+  it('two hundred right passwords are two hundred times 200, and leave every count as it was', async () => {
     const { email, address } = await newcomer()
     const before = await counts()
     const answers = await many(200, (i) => login(i, email, password, i % 4 < 2 ? address : nowhere()))
@@ -41,7 +41,7 @@ describe('sign-ins of one account over two processes at once', () => {
     expect(await counts()).toEqual(before)
   })
 
-  it('a thousand wrong ones get at most the limit of answers other than 429', async () => {
+  it('a thousand wrong passwords get at most the limit of answers other than 429', async () => {
     const { email } = await newcomer()
     const answers = await many(1000, (i) => login(i, email, `wrong ${i}`, nowhere()))
     const statuses = answers.map(({ status }) => status)
@@ -49,7 +49,7 @@ describe('sign-ins of one account over two processes at once', () => {
     expect(statuses.filter((status) => status !== 401 && status !== 429)).toEqual([])
   })
 
-  it('the right ones from a known network succeed beside a thousand wrong ones', async () => {
+  it('right passwords from a known network succeed beside a thousand wrong ones', async () => {
     const { email, address } = await newcomer()
     const [wrong, right] = await Promise.all([
       many(300, (i) => login(i, email, `wrong ${i}`, nowhere())),
@@ -59,7 +59,7 @@ describe('sign-ins of one account over two processes at once', () => {
     expect(right.filter(({ status }) => status !== 200)).toEqual([])
   })
 
-  it('a right guess among a thousand wrong ones of strangers is no use once the limit is reached', async () => {
+  it('a right guess among a thousand wrong ones of strangers is refused once the limit is reached', async () => {
     const { email, address } = await newcomer()
     const rightAt = 700
     const answers = await many(1000, (i) => login(i, email, i === rightAt ? password : `wrong ${i}`, nowhere()))
@@ -83,7 +83,7 @@ it('two hundred proofs of one password at once are all taken', async () => {
   expect(answers.filter(({ status }) => status !== 200)).toEqual([])
 })
 
-describe('a feed that a stolen session makes at the moment at which the password is changed', () => {
+describe('A feed that a stolen session makes while the password is changed', () => {
   async function scene() {
     const owner = await newcomer()
     const own = await login(0, owner.email, password, owner.address)
@@ -106,7 +106,7 @@ describe('a feed that a stolen session makes at the moment at which the password
       )
       .then((rows) => rows.length > 0)
 
-  it('ends, where it was begun before', async () => {
+  it('a feed is ended by the change of password where it was begun before', async () => {
     const { patientId, change, make, left } = await scene()
     const answers = await api.db.transaction(async (tx) => {
       // The new feed waits for its patient, uncommitted; the change then waits for the feed.
@@ -121,7 +121,7 @@ describe('a feed that a stolen session makes at the moment at which the password
     expect(await left()).toHaveLength(0)
   })
 
-  it('is none, where it was begun after', async () => {
+  it('a feed is not made where it was begun after the change of password', async () => {
     const { user, change, make, left } = await scene()
     await api.db.execute(sql`insert into resets values (${user}, ${user}, now())`)
     const answers = await api.db.transaction(async (tx) => {

@@ -106,24 +106,27 @@ it.each(['1', '2'])(
   },
 )
 
-it.skipIf(!hasNginx && !process.env.CI)('two behind nginx restart in turn without a failed request', async () => {
-  const ports = [await freePort(), await freePort()]
-  const startAt = (port: number) => start({ PORT: `${port}`, TRUST_PROXY: '127.0.0.1' })
-  const instances = await Promise.all(ports.map(startAt))
-  const urls = instances.map(({ url }) => url)
-  const proxy = await nginx((port) => documentedNginx(port, urls))
-  const restart = async () => {
-    for (const [index, port] of ports.entries()) {
-      expect(await instances[index]?.stop()).toBe(0)
-      instances[index] = await startAt(port)
+it.skipIf(!hasNginx && !process.env.CI)(
+  'two instances behind nginx restart one after the other without a failed request',
+  async () => {
+    const ports = [await freePort(), await freePort()]
+    const startAt = (port: number) => start({ PORT: `${port}`, TRUST_PROXY: '127.0.0.1' })
+    const instances = await Promise.all(ports.map(startAt))
+    const urls = instances.map(({ url }) => url)
+    const proxy = await nginx((port) => documentedNginx(port, urls))
+    const restart = async () => {
+      for (const [index, port] of ports.entries()) {
+        expect(await instances[index]?.stop()).toBe(0)
+        instances[index] = await startAt(port)
+      }
     }
-  }
-  await restartUnderLoad(proxy.url, restart, () => Promise.all(instances.map((instance) => instance.stop())))
-  await proxy.stop()
-})
+    await restartUnderLoad(proxy.url, restart, () => Promise.all(instances.map((instance) => instance.stop())))
+    await proxy.stop()
+  },
+)
 
-describe('a service on a socket of systemd', () => {
-  it('ends, to be started on it again, where all of several processes have died', async () => {
+describe('A service on a socket of systemd', () => {
+  it('a service ends, to be started on its socket again, where all of several processes have died', async () => {
     using socket = new BoundSocket({ host: '127.0.0.1' })
     const { program } = await start({ WEB_CONCURRENCY: '2' }, socket.fd())
     const serving = () => [...program.output.matchAll(/"msg":"a process serves","worker":(\d+)/g)]
@@ -133,7 +136,7 @@ describe('a service on a socket of systemd', () => {
     expect(program.output).toContain('"msg":"stopping","reason":"no process has the socket of systemd any more"')
   })
 
-  it('has one, which is its own', () => {
+  it('a service has one socket, which is its own', () => {
     expect(getActivatedSocket({ LISTEN_PID: '7', LISTEN_FDS: '1' }, 7)).toBe(3)
     expect(getActivatedSocket({ LISTEN_PID: '6', LISTEN_FDS: '1' }, 7)).toBe(undefined)
     expect(getActivatedSocket({}, 7)).toBe(undefined)
@@ -172,14 +175,14 @@ describe.skipIf(!hasNginx && !process.env.CI)('nginx before two instances', () =
     return statuses
   }
 
-  it('asks the other where one takes no connection, whatever the method', async () => {
+  it('nginx asks the other instance where one takes no connection, whatever the method', async () => {
     const asked: string[] = []
     const statuses = await statusesBefore(`http://127.0.0.1:${await freePort()}`, asked)
     expect(statuses).toEqual(methods.map(() => 200))
     expect(asked).toEqual(methods)
   })
 
-  it('sends no POST and no PATCH again that may have been done', async () => {
+  it('nginx sends no POST and no PATCH again that may have been done', async () => {
     const asked: string[] = []
     const silent = await serverThat((request) => request.socket.destroy(), asked)
     const statuses = await statusesBefore(silent.url, asked)
