@@ -49,6 +49,18 @@ describe('One’s own account', () => {
 })
 
 describe('A password', () => {
+  it('a password that is changed or reset changes the ETag of the account', async () => {
+    const person = await api.register('Tagged')
+    const readTag = async () => (await admin.get(`/api/users/${person.id}`)).headers.get('ETag')
+    const tags = [await readTag()]
+    await person.post('/api/auth/password', { currentPassword: password, newPassword: 'brand new password' })
+    tags.push(await readTag())
+    const token = (await admin.post(`/api/users/${person.id}/reset-token`)).string('token')
+    await api.send('POST', '/api/auth/reset', { token, newPassword: 'another new password' })
+    tags.push(await readTag())
+    expect(new Set(tags).size).toBe(3)
+  })
+
   it('a password is changed with the old one, which ends every other session', async () => {
     const person = await api.register('Changer')
     const other = await login(person.email)

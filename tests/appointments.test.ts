@@ -144,6 +144,16 @@ describe('An appointment', () => {
     )
   })
 
+  it('a doctor writes the notes of their own appointments, and of no other that they see', async () => {
+    const { person, id } = await asDoctor('Own')
+    const patientId = await made('/api/patients', patient())
+    await admin.post('/api/mappings', { patientId, doctorId: id })
+    const own = await book({ patientId, doctorId: id }, 0)
+    const other = await book({ patientId, doctorId: await made('/api/doctors', doctor()) }, 2)
+    expect((await person.patch(`/api/appointments/${own.id}`, { notes: 'seen' })).status).toBe(200)
+    expect((await person.patch(`/api/appointments/${other.id}`, { notes: 'seen' })).status).toBe(403)
+  })
+
   it('an appointment may last eight hours, and five minutes, and no more and no less', async () => {
     const lengths: [hours: number, status: number][] = [
       [8, 201],

@@ -287,6 +287,7 @@ describe('Reading the audit log', () => {
     const at = encodeURIComponent(all.string('results.1.at'))
     expect((await admin.get(`/api/audit?patientId=${who.id}&to=${at}`)).list()).toEqual([])
     expect((await admin.get(`/api/audit?patientId=${who.id}&from=${at}&limit=1&count=true`)).at('count')).toBe(2)
+    expect((await admin.get(`/api/audit?patientId=${who.id}&from=2100-01-01T00:00:00Z`)).list()).toHaveLength(0)
     for (const id of [all.list()[0], all.list()[1]].map((entry) => String(Object(entry).requestId)))
       expect((await admin.get(`/api/audit?requestId=${id}`)).each('requestId')).toEqual([id])
     const { rows } = await left('GET', `/api/patients/${who.id}`, { by: person })

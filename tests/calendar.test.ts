@@ -448,6 +448,11 @@ describe('The URL of a feed', () => {
     expect((await person.delete(path, { 'If-Match': etag })).status).toBe(204)
   })
 
+  it('a feed that nobody has made is a 404, to an administrator too', async () => {
+    const { id } = await admin.post('/api/doctors', doctor())
+    expect((await admin.get(`/api/doctors/${id}/calendar-feed`)).status).toBe(404)
+  })
+
   it('of a patient ends with a change of the password, and the patient’s trail says so', async () => {
     const person = await api.register('Owner')
     const patientId = (await person.post('/api/patients', patient())).id
