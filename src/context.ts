@@ -9,9 +9,9 @@ export type Dependencies = {
   config: Config
   db: Database
   fileStore: FileStore
-  tokenKeys: TokenKeys
+  hmacKeys: HmacKeys
   passwordHasher: PasswordHasher
-  sessionCache: SessionCache
+  authenticationCache: AuthenticationCache
   rateLimiters: RateLimiters
   auditWriter: AuditWriter
   logger: Logger
@@ -99,10 +99,10 @@ export type AuditWriter = {
 export type RateLimiter = (key: string) => number | Promise<number>
 
 /** The settings whose limits are counted in memory, a minute at a time. */
-export type RateLimitName = 'REQUESTS_PER_ACCOUNT_MIN' | 'REQUESTS_PER_ADDRESS_MIN'
+export type RateLimitSetting = 'REQUESTS_PER_ACCOUNT_MIN' | 'REQUESTS_PER_ADDRESS_MIN'
 
 /** A limiter for each of these settings. */
-export type RateLimiters = Record<RateLimitName, RateLimiter>
+export type RateLimiters = Record<RateLimitSetting, RateLimiter>
 
 /** Where the bytes of reports are kept. A key is a report's id, and is written once. */
 export type FileStore = {
@@ -187,7 +187,7 @@ export type CursorPosition = { key: string; id: string }
  * The HMAC keys made of the secrets: one signs, all of them verify, one seals cursors. Requests are hashed with the first
  * of theirs, and known by any.
  */
-export type TokenKeys = {
+export type HmacKeys = {
   signingKey: CryptoKey
   verifyingKeys: CryptoKey[]
   cursorKey: Uint8Array
@@ -218,7 +218,7 @@ export type TokenClaims = {
 }
 
 /** What is remembered of tokens and sessions, so that a request costs neither a signature check nor a query. */
-export type SessionCache = {
+export type AuthenticationCache = {
   /** The claims of a good access token. */
   getClaims(c: BaseContext, token: string): Promise<TokenClaims | undefined>
   /** Who is signed in by a session that has not ended; `asksDatabase` also where it was asked a moment ago. */

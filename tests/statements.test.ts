@@ -157,7 +157,7 @@ describe('each route', () => {
       : ((await path?.()) ?? template)
     const content = await body?.()
     // From now on its session is known, as it is on all requests but one in four seconds.
-    api.env.sessionCache.forget({ user: person.id })
+    api.env.authenticationCache.forget({ user: person.id })
     await person.get('/api/auth/me')
     const { result, sent } = await statementsOf(api.db, () => api.send(method, url, content, { token: person.access }))
     expect(result.status, result.text).toBeLessThan(300)

@@ -1,6 +1,13 @@
 import { and, eq, gt, isNull, sql } from 'drizzle-orm'
 import { LRUCache } from 'lru-cache'
-import type { BaseContext, Database, DatabaseOrTransaction, Principal, SessionCache, TokenClaims } from '../context.ts'
+import type {
+  AuthenticationCache,
+  BaseContext,
+  Database,
+  DatabaseOrTransaction,
+  Principal,
+  TokenClaims,
+} from '../context.ts'
 import { preparedStatement } from '../database/query/prepared-statement.ts'
 import { sessions, users } from '../features/auth/schema.ts'
 import { toClientNetwork } from '../http/client-network.ts'
@@ -29,9 +36,9 @@ const sessionCacheMs = 4000
 
 /**
  * What a process remembers of tokens and sessions, bounded, so that a request costs neither a signature check nor a
- * query. Whoever ends or changes a session tells {@link SessionCache.forget}, and it holds at once in this process.
+ * query. Whoever ends or changes a session tells {@link AuthenticationCache.forget}, and it holds at once in this process.
  */
-export class MemorySessionCache implements SessionCache {
+export class MemoryAuthenticationCache implements AuthenticationCache {
   readonly #claims = new LRUCache<string, TokenClaims>({ max: 10_000 })
   readonly #principals = new LRUCache<string, { principal: Principal; expiresAtMs: number }>({ max: 10_000 })
   #changeCount = 0
@@ -40,7 +47,7 @@ export class MemorySessionCache implements SessionCache {
   async getClaims(c: BaseContext, token: string): Promise<TokenClaims | undefined> {
     const known = this.#claims.get(token)
     if (known) return known.exp * 1000 > Date.now() ? known : undefined
-    const claims = await verifyToken(c.env.config, c.env.tokenKeys, token, 'access')
+    const claims = await verifyToken(c.env.config, c.env.hmacKeys, token, 'access')
     if (claims) this.#claims.set(token, claims)
     return claims
   }
@@ -83,8 +90,8 @@ export const getBearerToken = (c: BaseContext) => /^bearer +(\S+) *$/i.exec(c.re
  */
 export async function authenticateRequest(c: BaseContext, asksSession = false): Promise<Principal> {
   const token = getBearerToken(c)
-  const claims = token && (await c.env.sessionCache.getClaims(c, token))
-  const principal = claims && (await c.env.sessionCache.getPrincipal(c.env.db, claims.sid, asksSession))
+  const claims = token && (await c.env.authenticationCache.getClaims(c, token))
+  const principal = claims && (await c.env.authenticationCache.getPrincipal(c.env.db, claims.sid, asksSession))
   if (!principal || principal.id !== claims.sub) {
     await countRequest(c, 'REQUESTS_PER_ADDRESS_MIN', toClientNetwork(c.env.clientAddress))
     throw unauthorizedProblem(

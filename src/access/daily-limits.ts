@@ -2,7 +2,7 @@ import { and, eq, gt, type SQL, sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
 import type { DatabaseOrTransaction } from '../context.ts'
 import { preparedStatement } from '../database/query/prepared-statement.ts'
-import { limitExceededProblem, type UsageLimitName } from '../http/usage-limits.ts'
+import { limitExceededProblem, type UsageLimitSetting } from '../http/usage-limits.ts'
 import type { Role } from '../roles.ts'
 import { dailyUse } from './schema.ts'
 
@@ -10,8 +10,8 @@ const { placeholder } = sql
 
 type DailyLimitSettings = {
   appliesTo: Record<Role, boolean>
-  countSetting: UsageLimitName
-  mibSetting?: UsageLimitName
+  countSetting: UsageLimitSetting
+  mibSetting?: UsageLimitSetting
 }
 
 /** What is limited by the day, for whom, and by which settings. */

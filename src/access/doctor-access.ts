@@ -4,7 +4,7 @@ import { preparedStatement } from '../database/query/prepared-statement.ts'
 import { doctors } from '../features/doctors/schema.ts'
 import { Problem } from '../http/problem.ts'
 import type { RowScope } from '../roles.ts'
-import { inScope, notDeleted } from './visibility.ts'
+import { narrowToScope, notDeleted } from './visibility.ts'
 
 const doctorExistsStatement = preparedStatement((db: DatabaseOrTransaction) =>
   db
@@ -27,7 +27,7 @@ export async function assertDoctorExists(db: DatabaseOrTransaction, id: string):
 
 const doctorAccessStatement = preparedStatement((db: DatabaseOrTransaction, { scope }: { scope: RowScope }) =>
   db
-    .select({ inScope: sql<boolean>`${inScope(scope) ?? sql`true`}` })
+    .select({ inScope: sql<boolean>`${narrowToScope(scope) ?? sql`true`}` })
     .from(doctors)
     .where(and(eq(doctors.id, sql.placeholder('id')), notDeleted(doctors)))
     .prepare('doctor_reached'),

@@ -4,13 +4,13 @@ import { preparedStatement } from '../database/query/prepared-statement.ts'
 import { patients } from '../features/patients/schema.ts'
 import { Problem } from '../http/problem.ts'
 import type { RowScope } from '../roles.ts'
-import { canSeePatient, inScope, notDeleted } from './visibility.ts'
+import { canSeePatient, narrowToScope, notDeleted } from './visibility.ts'
 
 const { placeholder } = sql
 
 const patientAccessStatement = preparedStatement((db: DatabaseOrTransaction, { scope }: { scope: RowScope }) =>
   db
-    .select({ inScope: sql<boolean>`${inScope(scope) ?? sql`true`}` })
+    .select({ inScope: sql<boolean>`${narrowToScope(scope) ?? sql`true`}` })
     .from(patients)
     .where(and(eq(patients.id, placeholder('id')), notDeleted(patients), canSeePatient(scope)))
     .prepare('patient_seen'),

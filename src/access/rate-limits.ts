@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Config } from '../config.ts'
-import type { BaseContext, RateLimiter, RateLimiters, RateLimitName } from '../context.ts'
+import type { BaseContext, RateLimiter, RateLimiters, RateLimitSetting } from '../context.ts'
 import { limitExceededProblem } from '../http/usage-limits.ts'
 
 /** Cloudflare's binding, which counts over all isolates of a location; its limit stands in wrangler.toml. */
@@ -58,7 +58,7 @@ export const isPathCounted = (path: string): boolean => !uncountedPaths.test(pat
  * @returns a promise only on Workers, so that on Node no request waits for one
  * @throws {Problem} 429 where it is one too many
  */
-export function countRequest(c: BaseContext, name: RateLimitName, key: string): Promise<void> | undefined {
+export function countRequest(c: BaseContext, name: RateLimitSetting, key: string): Promise<void> | undefined {
   if (!isPathCounted(c.req.path)) return undefined
   const seconds = c.env.rateLimiters[name](key)
   if (seconds === 0) return undefined

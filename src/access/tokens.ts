@@ -2,7 +2,7 @@ import { createHash, createHmac } from 'node:crypto'
 import { sign, verify } from 'hono/jwt'
 import * as z from 'zod'
 import type { Config } from '../config.ts'
-import type { TokenClaims, TokenKeys } from '../context.ts'
+import type { HmacKeys, TokenClaims } from '../context.ts'
 import { newId } from '../database/id.ts'
 
 const TokenClaimsSchema = z.object({
@@ -18,7 +18,7 @@ const TokenClaimsSchema = z.object({
 })
 
 /** Imports the secrets once, so that no request pays for it. */
-export async function importTokenKeys(config: Config): Promise<TokenKeys> {
+export async function importHmacKeys(config: Config): Promise<HmacKeys> {
   const secrets = [config.JWT_SECRET, config.JWT_SECRET_PREVIOUS].filter((secret) => secret !== undefined)
   const keys = await Promise.all(
     secrets.map((secret) =>
@@ -50,7 +50,7 @@ const toEpochSeconds = (time: Date | number) => Math.floor(Number(time) / 1000)
  * A fresh access token, and the one refresh token of the session's generation: asked twice, it is the same one.
  * `expiresIn` is in seconds.
  */
-export async function createTokenPair(config: Config, keys: TokenKeys, session: TokenSession): Promise<TokenPair> {
+export async function createTokenPair(config: Config, keys: HmacKeys, session: TokenSession): Promise<TokenPair> {
   const commonClaims = { iss: config.JWT_ISSUER, aud: config.JWT_AUDIENCE, sub: session.userId, sid: session.id }
   const nowSeconds = toEpochSeconds(Date.now())
   const sessionEndSeconds = toEpochSeconds(session.expiresAt)
@@ -89,7 +89,7 @@ const clockLeewaySeconds = 60
 /** The claims of `token` where it is one of ours, of this `typ` and still good; undefined otherwise, whatever it is. */
 export async function verifyToken(
   config: Config,
-  keys: TokenKeys,
+  keys: HmacKeys,
   token: string,
   typ: TokenClaims['typ'],
 ): Promise<TokenClaims | undefined> {

@@ -10,7 +10,7 @@ import type { RowScope } from '../roles.ts'
 
 /*
  * Which rows the caller sees, as SQL. Every statement about patients' data goes through `canSeePatient`, or in a list through
- * `visiblePatientIdIn`; every narrower permission through `inScope`. The caller's id is the parameter `currentUserId`. The one place outside
+ * `visiblePatientIdIn`; every narrower permission through `narrowToScope`. The caller's id is the parameter `currentUserId`. The one place outside
  * the features that names their tables.
  */
 
@@ -114,7 +114,7 @@ const scopeConditions: Record<Exclude<RowScope, 'all' | 'visible'>, SQL | undefi
 }
 
 /** Of what the caller sees, the rows that the permission reaches. */
-export const inScope = (scope: RowScope): SQL | undefined =>
+export const narrowToScope = (scope: RowScope): SQL | undefined =>
   scope === 'all' || scope === 'visible' ? undefined : scopeConditions[scope]
 
 /** The patient whose data the record with this id is, of whatever kind it is: UUIDs do not collide. Null where it is no patient's. */

@@ -1,7 +1,7 @@
 import type { Config } from '../config.ts'
 import { findPasswordErrors } from '../features/auth/passwords.ts'
 import { RegisterRequest } from '../features/auth/schema.ts'
-import { loadCommandConfig } from '../runtime/node/startup.ts'
+import { parseCommandConfig } from '../runtime/node/startup.ts'
 import { addAccount } from './accounts.ts'
 import { printLine, runCommand, withDatabase } from './command.ts'
 import { CommandError } from './command-error.ts'
@@ -58,7 +58,7 @@ async function readPipedAccount(config: Config): Promise<NewAdmin> {
 await runCommand(async () => {
   if (process.argv.length > 2)
     throw new CommandError('This command takes no arguments, since others can read them: it asks for what it needs.')
-  const config = loadCommandConfig(process.env)
+  const config = parseCommandConfig(process.env)
   const account = RegisterRequest.parse(await (process.stdin.isTTY ? askForAccount(config) : readPipedAccount(config)))
   return withDatabase(config, async ({ db, description }) => {
     const id = await addAccount(db, 'create-admin', { ...account, role: 'admin' })

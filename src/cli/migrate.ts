@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts'
 import { migrateDatabase } from '../database/migrate.ts'
-import { loadCommandConfig } from '../runtime/node/startup.ts'
+import { parseCommandConfig } from '../runtime/node/startup.ts'
 import { printLine, runCommand, withDatabase } from './command.ts'
 import { CommandError } from './command-error.ts'
 
@@ -23,7 +23,7 @@ async function migrateUntilReached(config: Config): ReturnType<typeof migrateOnc
 }
 
 await runCommand(async () => {
-  const { name, count, unknown } = await migrateUntilReached(loadCommandConfig(process.env))
+  const { name, count, unknown } = await migrateUntilReached(parseCommandConfig(process.env))
   if (unknown === 'newer')
     throw new CommandError(
       `The schema of ${name} is newer than this code, which goes on working with it. Nothing was done: migrate with the newer version.`,

@@ -1,5 +1,5 @@
 import { findStrayFiles } from '../jobs/sweep-report-files.ts'
-import { loadCommandConfig, openFileStore } from '../runtime/node/startup.ts'
+import { openFileStore, parseCommandConfig } from '../runtime/node/startup.ts'
 import { printLine, runCommand, withDatabase } from './command.ts'
 import { CommandError } from './command-error.ts'
 
@@ -9,7 +9,7 @@ const maxStrayFiles = 10
 const formatFileCount = (files: number) => `${files} ${files === 1 ? 'file' : 'files'}`
 
 await runCommand(async () => {
-  const config = loadCommandConfig(process.env, { keepsFiles: true })
+  const config = parseCommandConfig(process.env, { keepsFiles: true })
   const files = await openFileStore(config)
   return withDatabase(config, async ({ db, description }) => {
     const { stray, young, known } = await findStrayFiles(db, files)

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import * as z from 'zod'
 import type { DemoAccount } from '../features/auth/demo.ts'
-import { loadCommandConfig, openFileStore } from '../runtime/node/startup.ts'
+import { openFileStore, parseCommandConfig } from '../runtime/node/startup.ts'
 import { printLine, runCommand, withDatabase } from './command.ts'
 import { CommandError } from './command-error.ts'
 import type { DemoSummary } from './demo/run.ts'
@@ -42,10 +42,10 @@ const formatAccount = ({ email, role }: DemoAccount) => `  ${role.padEnd(8)} ${e
 
 function formatSummary(name: string, made: DemoSummary): string {
   const { doctors, patients, mappings, appointments, reports } = made
-  const added = `Added ${doctors} doctors, ${patients} patients, ${mappings} mappings, ${appointments} appointments and ${reports} reports to ${name}.`
+  const addedSentence = `Added ${doctors} doctors, ${patients} patients, ${mappings} mappings, ${appointments} appointments and ${reports} reports to ${name}.`
   const none = doctors + patients + mappings + appointments + reports === 0
   return [
-    none ? `Nothing to add: these people are in ${name} already. Another --seed makes others.` : added,
+    none ? `Nothing to add: these people are in ${name} already. Another --seed makes others.` : addedSentence,
     `Sign in with the password "${made.password}" as`,
     ...made.accounts.map(formatAccount),
     'Then try GET /api/patients?q=ann, /api/doctors?specialization=cardiology, /api/patients/{id}/doctors.',
@@ -55,7 +55,7 @@ function formatSummary(name: string, made: DemoSummary): string {
 
 await runCommand(async () => {
   const { yes, ...wanted } = readOptions(process.argv.slice(2))
-  const config = loadCommandConfig(process.env)
+  const config = parseCommandConfig(process.env)
   if (config.NODE_ENV === 'production' && !yes)
     throw new CommandError(
       'This fills a production database with demo people and accounts of a known password. If that is meant, add --yes.',

@@ -1,9 +1,9 @@
-import { loadCommandConfig } from '../runtime/node/startup.ts'
+import { parseCommandConfig } from '../runtime/node/startup.ts'
 import { printLine, runCommand, withDatabase } from './command.ts'
 import { runTool } from './run-tool.ts'
 
 await runCommand(() =>
-  withDatabase(loadCommandConfig(process.env), async ({ url, description, lost }) => {
+  withDatabase(parseCommandConfig(process.env), async ({ url, description, lost }) => {
     printLine(
       `Drizzle Studio shows ${description}. Its page comes from drizzle.studio; the data stays between it and this machine.`,
     )

@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import type { ProblemType } from './problem.ts'
-import type { UsageLimitName } from './usage-limits.ts'
+import type { UsageLimitSetting } from './usage-limits.ts'
 
 /** What a route answers when all goes well; the OpenAPI document and the negotiation of types both go by it. */
 export type ResponseDescription =
@@ -58,7 +58,7 @@ export type OperationDescription = {
   /** What it can be refused for, beside what its guard and its validators refuse. */
   problems?: readonly ProblemType[]
   /** The limits of use that it is held to, beside those of all requests. */
-  limits?: readonly UsageLimitName[]
+  limits?: readonly UsageLimitSetting[]
   /** The fields of a form, where the body is one. Its `file` is bytes. */
   formSchema?: z.ZodType
 }

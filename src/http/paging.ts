@@ -27,18 +27,18 @@ const getListIdentity = (url: URL): string => {
 const sealLengthBytes = 16
 /** Ties a place to one list of this installation: a cursor of another list, or a made-up one, is refused. */
 const computeSeal = (c: CursorContext, positionText: string): Buffer =>
-  createHmac('sha256', c.env.tokenKeys.cursorKey)
+  createHmac('sha256', c.env.hmacKeys.cursorKey)
     .update(`${getListIdentity(new URL(c.req.url))}\n${positionText}`)
     .digest()
     .subarray(0, sealLengthBytes)
 
-const encodeCursor = (c: CursorContext, { id, key }: CursorPosition): string => {
+const sealCursor = (c: CursorContext, { id, key }: CursorPosition): string => {
   const positionText = `${id}\n${key}`
   return Buffer.concat([computeSeal(c, positionText), Buffer.from(positionText)]).toString('base64url')
 }
 
 /** @throws {Problem} 400 where the cursor was not given out for this very list */
-export const decodeCursor = (c: CursorContext, cursor: string): CursorPosition => {
+export const unsealCursor = (c: CursorContext, cursor: string): CursorPosition => {
   const bytes = Buffer.from(cursor, 'base64url')
   const positionText = bytes.subarray(sealLengthBytes).toString()
   const canonical = bytes.toString('base64url') === cursor
@@ -89,6 +89,6 @@ export function respondWithPage<Row, ServerValues>(
 
 const buildNextPagePath = (c: CursorContext, position: CursorPosition): string => {
   const url = new URL(c.req.url)
-  url.searchParams.set('cursor', encodeCursor(c, position))
+  url.searchParams.set('cursor', sealCursor(c, position))
   return url.pathname.replace(/\/$/, '') + url.search
 }

@@ -13,15 +13,15 @@ const usageLimits = {
 } as const satisfies Partial<Record<keyof Config, string>>
 
 /** A setting that limits use. */
-export type UsageLimitName = keyof typeof usageLimits
+export type UsageLimitSetting = keyof typeof usageLimits
 
-const isUsageLimitName = (name: string): name is UsageLimitName => name in usageLimits
+const isUsageLimitSetting = (name: string): name is UsageLimitSetting => name in usageLimits
 
 /** All of these settings. */
-export const usageLimitNames = Object.keys(usageLimits).filter(isUsageLimitName)
+export const usageLimitSettings = Object.keys(usageLimits).filter(isUsageLimitSetting)
 
 /** A limit as it is by default, and its setting, in Markdown. */
-export const describeUsageLimit = (name: UsageLimitName): string =>
+export const describeDefaultLimit = (name: UsageLimitSetting): string =>
   `${getDefaultSetting(name)} ${usageLimits[name]} (\`${name}\`)`
 
 /** So many seconds in words. */
@@ -38,7 +38,7 @@ const formatSeconds = (seconds: number): string => {
 /** The refusal of what is beyond a limit until so many seconds have passed, or something else is done. */
 export const limitExceededProblem = (
   config: Config,
-  name: UsageLimitName,
+  name: UsageLimitSetting,
   seconds: number,
   remedy = `Try again in ${formatSeconds(seconds)}.`,
 ): Problem =>

@@ -5,7 +5,7 @@ import { HTTPException } from 'hono/http-exception'
 import type { z } from 'zod'
 import type { AppEnv } from '../context.ts'
 import { type ValidatorMetadata, validatorMetadata } from './operation-description.ts'
-import { decodeCursor } from './paging.ts'
+import { unsealCursor } from './paging.ts'
 import { type FieldError, invalidFieldProblem, Problem } from './problem.ts'
 
 /** Bodies of JSON may have this many bytes. */
@@ -155,7 +155,7 @@ function assertNoQuery(c: Context): void {
 
 const storeCursorPosition = (c: Context<AppEnv>, query: unknown) => {
   if (typeof query === 'object' && query !== null && 'cursor' in query && typeof query.cursor === 'string')
-    c.set('cursorPosition', decodeCursor(c, query.cursor))
+    c.set('cursorPosition', unsealCursor(c, query.cursor))
 }
 
 type Precheck = (c: Context) => Promise<unknown>

@@ -57,7 +57,7 @@ export async function withIdempotency<Row>(c: Context<GuardedEnv>, operation: Cr
   const idempotencyKey = getIdempotencyKey(c)
   if (idempotencyKey === undefined) return respondWithCreated(c, location, await create(c.env.db))
 
-  const [requestHash = '', ...earlierHashes] = c.env.tokenKeys.requestHashKeys.map((secret) =>
+  const [requestHash = '', ...earlierHashes] = c.env.hmacKeys.requestHashKeys.map((secret) =>
     createHmac('sha256', secret).update(JSON.stringify(operation.requestFingerprint)).digest('base64url'),
   )
   const { saved, created } = await c.env.db.transaction(async (tx) => {

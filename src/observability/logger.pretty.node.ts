@@ -11,8 +11,8 @@ const formatLogValue = (value: unknown) => (typeof value === 'object' ? JSON.str
 
 /** An error with what caused it, each with its stack below. */
 const formatLoggedError = ({ name, stack, cause, ...rest }: LoggedError): string => {
-  const fields = Object.entries(rest).flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]))
-  const head = [name, ...fields].join(' ')
+  const errorFields = Object.entries(rest).flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]))
+  const head = [name, ...errorFields].join(' ')
   const because = cause ? `\n  because of ${formatLoggedError(cause).trimStart()}` : ''
   return `\n  ${head}${stack ? `\n${stack.replace(/^/gm, '    ')}` : ''}${because}`
 }

@@ -2,7 +2,7 @@ import manifest from '../../package.json' with { type: 'json' }
 import { type Guard, guardMetadata } from '../access/can.ts'
 import { operationMetadata, type ValidatorMetadata, validatorMetadata } from '../http/operation-description.ts'
 import { problemTypes } from '../http/problem.ts'
-import { describeUsageLimit, usageLimitNames } from '../http/usage-limits.ts'
+import { describeDefaultLimit, usageLimitSettings } from '../http/usage-limits.ts'
 import { buildOperation, type DescribedRoute } from './operation.ts'
 import { SchemaComponents } from './schema-components.ts'
 import type { TagDescription } from './tag-description.ts'
@@ -110,7 +110,7 @@ names every field at fault. An unknown field or parameter is a 400. **Versions**
 **Limits**: beyond one the answer is a 429, \`detail\` says which it was and \`Retry-After\` when to try again. Each is a
 setting of whoever runs this, 0 for none; by default:
 
-${usageLimitNames.map((name) => `- ${describeUsageLimit(name)}`).join('\n')}
+${usageLimitSettings.map((name) => `- ${describeDefaultLimit(name)}`).join('\n')}
 
 Requests to \`/api/auth\`, where failures are counted instead, and those of monitors are not counted.
 

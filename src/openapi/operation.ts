@@ -8,7 +8,7 @@ import {
   type ValidatorMetadata,
 } from '../http/operation-description.ts'
 import { type ProblemType, problemTypes } from '../http/problem.ts'
-import { describeUsageLimit } from '../http/usage-limits.ts'
+import { describeDefaultLimit } from '../http/usage-limits.ts'
 import { getBodyTypes } from '../http/validation.ts'
 import { type Role, type RowScope, roles } from '../roles.ts'
 import type { JsonSchema, SchemaComponents } from './schema-components.ts'
@@ -217,7 +217,7 @@ function describePermission(permission: DescribedRoute['permission']): string {
 
 /** What it is held to beside what all requests are, in a sentence. */
 const describeOperationLimits = ({ limits }: OperationDescription): string | undefined =>
-  limits && `At most, by default: ${limits.map(describeUsageLimit).join(', ')}.`
+  limits && `At most, by default: ${limits.map(describeDefaultLimit).join(', ')}.`
 
 /** The query as parameters, one by one. */
 function buildQueryParameters(validators: ValidatorMetadata[], schemas: SchemaComponents): object[] {

@@ -63,7 +63,7 @@ describe('Administrators', () => {
         sql`update users set role = case when id = ${admin.id} then 'admin'::role else 'patient'::role end, active = true`,
       )
       await api.db.execute(sql`update sessions set revoked_at = null where user_id = ${admin.id}`)
-      for (const process of [api, other]) process.env.sessionCache.forget({ user: admin.id })
+      for (const process of [api, other]) process.env.authenticationCache.forget({ user: admin.id })
     }
   })
 })

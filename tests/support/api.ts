@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, inject } from 'vitest'
-import { MemorySessionCache } from '../../src/access/authenticate.ts'
+import { MemoryAuthenticationCache } from '../../src/access/authenticate.ts'
 import { createRateLimiters } from '../../src/access/rate-limits.ts'
-import { importTokenKeys } from '../../src/access/tokens.ts'
+import { importHmacKeys } from '../../src/access/tokens.ts'
 import { app } from '../../src/app.ts'
 import { createAuditWriter } from '../../src/audit/writer.ts'
 import { parseConfig } from '../../src/config.ts'
@@ -133,9 +133,9 @@ export class Api {
       fileStore: await createFolderFileStore(folder),
       logger: log,
       docsAssets: readPackageAsset,
-      tokenKeys: await importTokenKeys(config),
+      hmacKeys: await importHmacKeys(config),
       passwordHasher: passwords,
-      sessionCache: new MemorySessionCache(),
+      authenticationCache: new MemoryAuthenticationCache(),
       rateLimiters: createRateLimiters(config),
       auditWriter: audit,
       metrics: createNodeMetrics({

@@ -45,7 +45,7 @@ type PageSelection = {
  * The first rows of all there are, as many as the parameter `limit` says. PostgreSQL plans a statement anew each time where
  * its only limit is a parameter, which takes it longer than reading a page: so it is told the most there may be as well.
  */
-const limitRowsSql = (sqlText: string, params: unknown[]) => ({
+const addRowLimit = (sqlText: string, params: unknown[]) => ({
   // One more than a page tells whether there is another.
   sql: `select * from (${sqlText} limit ${maxPageRows + 1}) as page limit $${params.length + 1}`,
   params: [...params, sql.placeholder('limit')],
@@ -73,7 +73,7 @@ export function preparedPageQuery<JsonColumns extends NestedFields, ServerColumn
         .orderBy(...orderBy)
       const { sql: text, params } = list.toSQL()
       return hasNoFilterParams(params)
-        ? { toSQL: () => limitRowsSql(text, params) }
+        ? { toSQL: () => addRowLimit(text, params) }
         : list.limit(sql.placeholder('limit'))
     },
   )

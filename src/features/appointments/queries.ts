@@ -6,7 +6,7 @@ import { getPermission } from '../../access/permissions.ts'
 import {
   canSeeAppointment,
   canSeePatient,
-  inScope,
+  narrowToScope,
   notDeleted,
   visibleAppointmentIdIn,
 } from '../../access/visibility.ts'
@@ -33,8 +33,8 @@ import {
 
 const { placeholder } = sql
 const appointmentEtag = etagSql(appointments, patients, doctors)
-const patientOfAppointment = eq(patients.id, appointments.patientId)
-const doctorOfAppointment = eq(doctors.id, appointments.doctorId)
+const patientJoinCondition = eq(patients.id, appointments.patientId)
+const doctorJoinCondition = eq(doctors.id, appointments.doctorId)
 type AppointmentVariant = { scope: RowScope }
 
 const { id, patientId, doctorId, startsAt, endsAt, status, reason, notes } = appointmentColumns
@@ -51,8 +51,8 @@ const appointmentStatement = preparedStatement((db: DatabaseOrTransaction, varia
     db
       .select(fields)
       .from(appointments)
-      .innerJoin(patients, patientOfAppointment)
-      .innerJoin(doctors, doctorOfAppointment)
+      .innerJoin(patients, patientJoinCondition)
+      .innerJoin(doctors, doctorJoinCondition)
       .where(and(eq(appointments.id, placeholder('id')), appointmentIsVisible(variant))),
   ),
 )
@@ -99,15 +99,15 @@ const appointmentList = defineKeysetList({
         db
           .select(fields)
           .from(appointments)
-          .innerJoin(patients, patientOfAppointment)
-          .innerJoin(doctors, doctorOfAppointment),
+          .innerJoin(patients, patientJoinCondition)
+          .innerJoin(doctors, doctorJoinCondition),
     ),
   prepareCount: (db, where) =>
     db
       .select({ count: count() })
       .from(appointments)
-      .innerJoin(patients, patientOfAppointment)
-      .innerJoin(doctors, doctorOfAppointment)
+      .innerJoin(patients, patientJoinCondition)
+      .innerJoin(doctors, doctorJoinCondition)
       .where(where)
       .prepare('appointments_count'),
 })
@@ -146,7 +146,7 @@ export const appointmentAuditOptions = {
 const bookAppointmentStatement = preparedStatement((db: DatabaseOrTransaction, { scope }: AppointmentVariant) => {
   // Both sides are locked, always in this order: those who want the same time take turns, and meet the constraint one by one.
   const patient = db.$with('patient', {}).as(sql`select id from ${patients}
-    where ${and(eq(patients.id, placeholder('patientId')), notDeleted(patients), canSeePatient(scope), inScope(scope))} for no key update`)
+    where ${and(eq(patients.id, placeholder('patientId')), notDeleted(patients), canSeePatient(scope), narrowToScope(scope))} for no key update`)
   const doctor = db.$with('doctor', {}).as(sql`select * from ${doctors}
     where ${and(eq(doctors.id, placeholder('doctorId')), notDeleted(doctors))} and exists (select from patient) for no key update`)
   const booked = db
@@ -161,8 +161,8 @@ const bookAppointmentStatement = preparedStatement((db: DatabaseOrTransaction, {
       .with(patient, doctor, booked, auditEntry)
       .select(fields)
       .from(appointments)
-      .innerJoin(patients, patientOfAppointment)
-      .innerJoin(doctors, doctorOfAppointment),
+      .innerJoin(patients, patientJoinCondition)
+      .innerJoin(doctors, doctorJoinCondition),
   )
 })
 
@@ -219,12 +219,12 @@ const changeAppointmentStatement = preparedStatement(
     ]
     // Locks the patient and the doctor too, in the order in which a booking does.
     const before = db.$with('before', {}).as(sql`select ${appointments}.* from ${appointments}
-    join ${patients} on ${patientOfAppointment} join ${doctors} on ${doctorOfAppointment}
+    join ${patients} on ${patientJoinCondition} join ${doctors} on ${doctorJoinCondition}
     where ${and(
       eq(appointments.id, placeholder('id')),
       appointmentIsVisible({ scope }),
-      inScope(scope),
-      completionScope ? inScope(completionScope) : undefined,
+      narrowToScope(scope),
+      completionScope ? narrowToScope(completionScope) : undefined,
       ifMatchSql(appointmentEtag),
       eq(appointments.status, sql`'scheduled'`),
       moves ? sql`${ends} - ${starts} between interval '5 minutes' and interval '8 hours'` : undefined,
@@ -242,8 +242,8 @@ const changeAppointmentStatement = preparedStatement(
         .with(before, after, auditEntry)
         .select(fields)
         .from(appointments)
-        .innerJoin(patients, patientOfAppointment)
-        .innerJoin(doctors, doctorOfAppointment),
+        .innerJoin(patients, patientJoinCondition)
+        .innerJoin(doctors, doctorJoinCondition),
     )
   },
 )
@@ -252,11 +252,11 @@ const appointmentInScopeStatement = preparedStatement(
   (db: DatabaseOrTransaction, { scope, completionScope }: Pick<ChangeVariant, 'scope' | 'completionScope'>) =>
     db
       .select({
-        inScope: sql<boolean>`${and(sql`true`, inScope(scope), completionScope ? inScope(completionScope) : undefined)}`,
+        inScope: sql<boolean>`${and(sql`true`, narrowToScope(scope), completionScope ? narrowToScope(completionScope) : undefined)}`,
       })
       .from(appointments)
-      .innerJoin(patients, patientOfAppointment)
-      .innerJoin(doctors, doctorOfAppointment)
+      .innerJoin(patients, patientJoinCondition)
+      .innerJoin(doctors, doctorJoinCondition)
       .where(and(eq(appointments.id, placeholder('id')), appointmentIsVisible({ scope })))
       .prepare('appointment_permitted'),
 )

@@ -135,7 +135,7 @@ export const accountRoutes = new Hono()
     }),
     valid('json', PasswordChangeRequest),
     async (c) => {
-      const { config, db, passwordHasher, sessionCache } = c.env
+      const { config, db, passwordHasher, authenticationCache } = c.env
       const { currentPassword, newPassword } = c.req.valid('json')
       const identity = await verifyOwnPassword(c, currentPassword)
       const errors = findPasswordErrors(config, 'newPassword', newPassword, identity)
@@ -147,7 +147,7 @@ export const accountRoutes = new Hono()
         await passwordHasher.hash(newPassword),
       )
       if (!changed) throw wrongPasswordProblem(c)
-      sessionCache.forget({ user: c.get('requestContext').principal.id })
+      authenticationCache.forget({ user: c.get('requestContext').principal.id })
       return c.body(null, 204)
     },
   )
@@ -163,7 +163,7 @@ export const accountRoutes = new Hono()
     }),
     valid('json', PasswordResetRequest),
     async (c) => {
-      const { config, db, passwordHasher, sessionCache, clientAddress } = c.env
+      const { config, db, passwordHasher, authenticationCache, clientAddress } = c.env
       const { token, newPassword } = c.req.valid('json')
       const buckets = tokenBuckets(config, clientAddress)
       await assertBucketsOpen(db, buckets)
@@ -177,7 +177,7 @@ export const accountRoutes = new Hono()
       if (errors.length > 0) throw new Problem('bad-request', { errors })
       const user = await resetPassword(db, getClientInfo(c), tokenHash, await passwordHasher.hash(newPassword))
       if (!user) throw wrongResetTokenProblem(c)
-      sessionCache.forget({ user })
+      authenticationCache.forget({ user })
       return c.body(null, 204)
     },
   )
@@ -208,7 +208,7 @@ export const accountRoutes = new Hono()
         userId: c.get('requestContext').principal.id,
       })
       if (ended.length === 0) throw new Problem('not-found')
-      c.env.sessionCache.forget({ session })
+      c.env.authenticationCache.forget({ session })
       return c.body(null, 204)
     },
   )
@@ -219,7 +219,7 @@ export const accountRoutes = new Hono()
     async (c) => {
       const user = c.get('requestContext').principal.id
       await endSessions(c.env.db, getClientInfo(c), { userId: user })
-      c.env.sessionCache.forget({ user })
+      c.env.authenticationCache.forget({ user })
       return c.body(null, 204)
     },
   )

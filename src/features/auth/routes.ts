@@ -19,14 +19,14 @@ import {
 import { endOldestSessions, endSessions } from './session-queries.ts'
 import {
   assertBucketsOpen,
-  assertNotThrottled,
+  assertNoWait,
   countAttempt,
   registrationBuckets,
   signInBuckets,
   tokenBuckets,
 } from './throttle.ts'
 
-const issueTokens = (c: BaseContext, session: TokenSession) => createTokenPair(c.env.config, c.env.tokenKeys, session)
+const issueTokens = (c: BaseContext, session: TokenSession) => createTokenPair(c.env.config, c.env.hmacKeys, session)
 
 /** A refusal that says nothing of whether there is such an account, and its row of the trail. */
 const recordFailedLogin = (c: BaseContext, userId: string | null) => {
@@ -44,10 +44,10 @@ const recordFailedLogin = (c: BaseContext, userId: string | null) => {
 
 /** Ends the account's oldest sessions where a sign-in has made them more than it may have. */
 async function endExcessSessions(c: BaseContext, userId: string): Promise<void> {
-  const { config, db, sessionCache } = c.env
+  const { config, db, authenticationCache } = c.env
   if (config.SESSIONS_PER_ACCOUNT === 0) return
   const ended = await endOldestSessions(db, getClientInfo(c), userId, config.SESSIONS_PER_ACCOUNT)
-  for (const session of ended) sessionCache.forget({ session })
+  for (const session of ended) authenticationCache.forget({ session })
 }
 
 /** Getting, renewing and giving back tokens. */
@@ -89,7 +89,7 @@ export const authRoutes = new Hono<AppEnv>()
       const { config, db, passwordHasher } = c.env
       const { email, password } = c.req.valid('json')
       const { account, buckets, waitSeconds } = await findCredentials(db, config, email, c.env.clientAddress)
-      assertNotThrottled(waitSeconds)
+      assertNoWait(waitSeconds)
       // An unknown account costs as much time as a known one.
       const isPasswordRight = await passwordHasher.verify(account?.passwordHash ?? dummyHash, password, () =>
         assertBucketsOpen(db, buckets),
@@ -119,8 +119,8 @@ export const authRoutes = new Hono<AppEnv>()
     }),
     valid('json', RefreshRequest),
     async (c) => {
-      const { config, db, tokenKeys, sessionCache } = c.env
-      const claims = await verifyToken(config, tokenKeys, c.req.valid('json').refresh, 'refresh')
+      const { config, db, hmacKeys, authenticationCache } = c.env
+      const claims = await verifyToken(config, hmacKeys, c.req.valid('json').refresh, 'refresh')
       const refresh = claims
         ? await rotateRefreshToken(db, getClientInfo(c), {
             id: claims.sid,
@@ -129,7 +129,7 @@ export const authRoutes = new Hono<AppEnv>()
           })
         : ({ outcome: 'unknown' } as const)
       if (refresh.outcome === 'rotated') return c.json(await issueTokens(c, refresh.session), 200)
-      if (claims && refresh.outcome === 'reused') sessionCache.forget({ session: claims.sid })
+      if (claims && refresh.outcome === 'reused') authenticationCache.forget({ session: claims.sid })
       // Only failures are counted: what a good token may do, a bad one cannot use up.
       await countAttempt(
         db,
@@ -150,16 +150,16 @@ export const authRoutes = new Hono<AppEnv>()
     }),
     valid('json', LogoutRequest, { isOptional: true }),
     async (c) => {
-      const { config, db, tokenKeys, sessionCache } = c.env
+      const { config, db, hmacKeys, authenticationCache } = c.env
       const { refresh } = c.req.valid('json')
       const token = getBearerToken(c)
       const claims = await Promise.all([
-        refresh && verifyToken(config, tokenKeys, refresh, 'refresh'),
-        token && sessionCache.getClaims(c, token),
+        refresh && verifyToken(config, hmacKeys, refresh, 'refresh'),
+        token && authenticationCache.getClaims(c, token),
       ])
       for (const session of new Set(claims.flatMap((claim) => (claim ? [claim.sid] : [])))) {
         await endSessions(db, getClientInfo(c), { session })
-        sessionCache.forget({ session })
+        authenticationCache.forget({ session })
       }
       return c.body(null, 204)
     },

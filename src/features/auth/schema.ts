@@ -7,7 +7,7 @@ import { createResponseSchema } from '../../http/response-schema.ts'
 import { roles } from '../../roles.ts'
 
 /** The roles that versions before `users.role_name` know. */
-export const formerRole = pgEnum('role', ['admin', 'doctor', 'patient'])
+export const formerRoleEnum = pgEnum('role', ['admin', 'doctor', 'patient'])
 
 export const users = pgTable(
   'users',
@@ -18,7 +18,7 @@ export const users = pgTable(
     passwordHash: text('password_hash').notNull(),
     role: text('role_name', { enum: roles }).notNull(),
     /** The role as versions before `role_name` read and write it. A trigger keeps the two alike; a later release drops it. */
-    formerRole: formerRole('role').notNull().default('patient'),
+    formerRole: formerRoleEnum('role').notNull().default('patient'),
     active: boolean('active').notNull().default(true),
     ...versionColumns(),
     search: text('search').generatedAlwaysAs(sql`fold(name || chr(10) || email)`),

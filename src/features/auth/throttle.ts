@@ -30,9 +30,9 @@ export const tokenBuckets = (config: Config, address: string): RateLimitBucket[]
  * From where an account's password is tried: a network where the account has signed in before, any other, or any other
  * with an access token of the account.
  */
-export type SignInOrigin = 'known' | 'elsewhere' | 'signedInElsewhere'
+export type SignInOriginKind = 'known' | 'elsewhere' | 'signedInElsewhere'
 
-const originKeys: Record<SignInOrigin, (address: string) => string> = {
+const originKeys: Record<SignInOriginKind, (address: string) => string> = {
   known: toClientNetwork,
   elsewhere: () => '',
   signedInElsewhere: () => 'signed in',
@@ -47,7 +47,7 @@ export const signInBuckets = (
   config: Config,
   account: string,
   address: string,
-  origin: SignInOrigin,
+  origin: SignInOriginKind,
 ): [RateLimitBucket, RateLimitBucket] => [
   addressBucket(config, address),
   createBucket(
@@ -92,9 +92,9 @@ const tooManyAttemptsProblem = (seconds: number): Problem => {
   })
 }
 
-/** @throws {Problem} 429 with Retry-After, where `seconds` says in how many it may be tried again */
-export function assertNotThrottled(seconds: number | null | undefined): void {
-  if (seconds !== null && seconds !== undefined) throw tooManyAttemptsProblem(seconds)
+/** @throws {Problem} 429 with Retry-After, where there are seconds to wait before it may be tried again */
+export function assertNoWait(waitSeconds: number | null | undefined): void {
+  if (waitSeconds !== null && waitSeconds !== undefined) throw tooManyAttemptsProblem(waitSeconds)
 }
 
 const secondsUntilOpenStatement = preparedStatement((db: DatabaseOrTransaction) =>
@@ -104,7 +104,7 @@ const secondsUntilOpenStatement = preparedStatement((db: DatabaseOrTransaction) 
 /** @throws {Problem} 429 where one of the buckets is full; nothing is counted */
 export async function assertBucketsOpen(db: DatabaseOrTransaction, buckets: readonly RateLimitBucket[]): Promise<void> {
   const [row] = await secondsUntilOpenStatement(db, {}).execute({ buckets: bucketsJson(buckets) })
-  assertNotThrottled(row?.seconds)
+  assertNoWait(row?.seconds)
 }
 
 const countAttemptStatement = preparedStatement((db: DatabaseOrTransaction) => {
@@ -179,5 +179,5 @@ export async function resetFailures(
 ): Promise<void> {
   const [, { key: accountKey }] = buckets
   const [row] = await resetFailuresStatement(db, {}).execute({ buckets: bucketsJson(buckets), accountKey })
-  assertNotThrottled(row?.seconds)
+  assertNoWait(row?.seconds)
 }

@@ -86,7 +86,7 @@ export const userRoutes = new Hono()
         parseIfMatch(c.req),
         c.req.valid('json'),
       )
-      c.env.sessionCache.forget({ user: user.id })
+      c.env.authenticationCache.forget({ user: user.id })
       return respondWithChanged(c, user)
     },
   )

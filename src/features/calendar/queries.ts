@@ -3,7 +3,7 @@ import { getDoctorAccess } from '../../access/doctor-access.ts'
 import { assertLiveSession, lockedSessionCte } from '../../access/live-session.ts'
 import { getPatientAccess } from '../../access/patient-access.ts'
 import { getPermission, roleMay } from '../../access/permissions.ts'
-import { canSeeAppointment, canSeePatient, inScope, notDeleted } from '../../access/visibility.ts'
+import { canSeeAppointment, canSeePatient, narrowToScope, notDeleted } from '../../access/visibility.ts'
 import { auditedDelete } from '../../audit/audited-delete.ts'
 import { auditEntryCte, auditParams } from '../../audit/entry-cte.ts'
 import type { Config } from '../../config.ts'
@@ -31,7 +31,11 @@ const feedSubjects = {
 
 /** The doctors or patients that what is asked for reaches. */
 const isInScope = ({ subject, scope }: FeedVariant) =>
-  and(notDeleted(feedSubjects[subject].table), subject === 'patient' ? canSeePatient(scope) : undefined, inScope(scope))
+  and(
+    notDeleted(feedSubjects[subject].table),
+    subject === 'patient' ? canSeePatient(scope) : undefined,
+    narrowToScope(scope),
+  )
 
 /** The doctor or patient `id`, where what is asked for reaches them. */
 const isRequestedSubject = (variant: FeedVariant) =>

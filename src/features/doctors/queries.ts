@@ -1,7 +1,7 @@
 import { and, count, eq, isNotNull, sql } from 'drizzle-orm'
 import type { z } from 'zod'
 import { roleMay } from '../../access/permissions.ts'
-import { inScope, notDeleted } from '../../access/visibility.ts'
+import { narrowToScope, notDeleted } from '../../access/visibility.ts'
 import { getAuditedColumns } from '../../audit/audited-columns.ts'
 import { auditEntryCte, auditParams } from '../../audit/entry-cte.ts'
 import type { DatabaseOrTransaction, RequestContext } from '../../context.ts'
@@ -125,7 +125,7 @@ type DoctorUpdate = 'change' | 'delete' | 'restore'
 const updateDoctorStatement = preparedStatement(
   (db: DatabaseOrTransaction, { scope, update }: { scope: RowScope; update: DoctorUpdate }) => {
     const isInState = update === 'restore' ? isNotNull(doctors.deletedAt) : notDeleted(doctors)
-    const isChangeable = and(isInState, inScope(scope), ifMatchSql(doctorEtag))
+    const isChangeable = and(isInState, narrowToScope(scope), ifMatchSql(doctorEtag))
     const before = db
       .$with('before', {})
       .as(sql`select * from ${doctors} where ${and(eq(doctors.id, placeholder('id')), isChangeable)} for no key update`)

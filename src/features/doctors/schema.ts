@@ -6,7 +6,7 @@ import { foldedText } from '../../database/query/search.ts'
 import { emailField, idField, optionalField, phoneField, textField } from '../../http/field-types.ts'
 import { listQuery } from '../../http/list-query.ts'
 import { createResponseSchema } from '../../http/response-schema.ts'
-import { formerRole, users } from '../auth/schema.ts'
+import { formerRoleEnum, users } from '../auth/schema.ts'
 import { timeZoneField, type WorkingHours, workingHoursField } from './working-hours.ts'
 
 export const doctors = pgTable(
@@ -25,7 +25,7 @@ export const doctors = pgTable(
     ...versionColumns(),
     deletedAt: deletedAtColumn(),
     // Null while deleted: the link then asks nothing of the account.
-    userRole: formerRole('user_role').generatedAlwaysAs(sql`case when deleted_at is null then 'doctor'::role end`),
+    userRole: formerRoleEnum('user_role').generatedAlwaysAs(sql`case when deleted_at is null then 'doctor'::role end`),
     search: text('search').generatedAlwaysAs(sql`fold(name || chr(10) || specialization || chr(10) || email)`),
   },
   (table) => [

@@ -3,7 +3,7 @@ import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { z } from 'zod'
 import { doctorExists } from '../../access/doctor-access.ts'
 import { getPatientAccess } from '../../access/patient-access.ts'
-import { canSeePatient, inScope, notDeleted, visiblePatientIdIn } from '../../access/visibility.ts'
+import { canSeePatient, narrowToScope, notDeleted, visiblePatientIdIn } from '../../access/visibility.ts'
 import { auditedDelete } from '../../audit/audited-delete.ts'
 import { auditEntryCte, auditParams } from '../../audit/entry-cte.ts'
 import type { DatabaseOrTransaction, RequestContext } from '../../context.ts'
@@ -109,7 +109,7 @@ export const listMappedPatients = createMappingList(patientColumns, patients.id)
 
 const mappingAccessStatement = preparedStatement((db: DatabaseOrTransaction, { scope }: MappingVariant) =>
   db
-    .select({ inScope: sql<boolean>`${inScope(scope) ?? sql`true`}` })
+    .select({ inScope: sql<boolean>`${narrowToScope(scope) ?? sql`true`}` })
     .from(mappings)
     .innerJoin(patients, patientOfMapping)
     .innerJoin(doctors, doctorOfMapping)
@@ -142,7 +142,7 @@ export const mappingAuditOptions = {
 const insertMappingStatement = preparedStatement((db: DatabaseOrTransaction, { scope }: MappingVariant) => {
   const made = db.$with('mappings', {}).as(sql`insert into ${mappings} (id, patient_id, doctor_id, created_by)
     select ${placeholder('id')}::uuid, ${patients.id}, ${doctors.id}, ${placeholder('currentUserId')}::uuid from ${patients}, ${doctors}
-    where ${and(eq(patients.id, placeholder('patientId')), eq(doctors.id, placeholder('doctorId')), mappingIsVisible({ scope }), inScope(scope))}
+    where ${and(eq(patients.id, placeholder('patientId')), eq(doctors.id, placeholder('doctorId')), mappingIsVisible({ scope }), narrowToScope(scope))}
     returning *`)
   const auditEntry = auditEntryCte(db, { ...mappingAuditOptions, change: 'created', from: sql`${mappings}` })
   return preparedJsonQuery(
@@ -184,7 +184,7 @@ export async function createMapping(
 }
 
 const deleteMappingStatement = preparedStatement((db: DatabaseOrTransaction, { scope }: MappingVariant) => {
-  const isDeletable = and(mappingIsVisible({ scope }), inScope(scope), ifMatchSql(mappingEtag))
+  const isDeletable = and(mappingIsVisible({ scope }), narrowToScope(scope), ifMatchSql(mappingEtag))
   return auditedDelete(db, mappings, {
     resource: 'mapping',
     auditedColumns: auditedMappingColumns,

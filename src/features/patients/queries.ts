@@ -8,7 +8,7 @@ import {
 } from '../../access/daily-limits.ts'
 import { assertPatientAccess } from '../../access/patient-access.ts'
 import { roleMay } from '../../access/permissions.ts'
-import { canSeePatient, inScope, notDeleted, visiblePatientIdIn } from '../../access/visibility.ts'
+import { canSeePatient, narrowToScope, notDeleted, visiblePatientIdIn } from '../../access/visibility.ts'
 import { getAuditedColumns } from '../../audit/audited-columns.ts'
 import { auditEntryCte, auditParams } from '../../audit/entry-cte.ts'
 import type { Config } from '../../config.ts'
@@ -138,7 +138,7 @@ const insertPatientStatement = preparedStatement((db: DatabaseOrTransaction, { i
 })
 
 const updatePatientStatement = preparedStatement((db: DatabaseOrTransaction, variant: PatientVariant) => {
-  const isChangeable = and(patientIsVisible(variant), inScope(variant.scope), ifMatchSql(patientEtag))
+  const isChangeable = and(patientIsVisible(variant), narrowToScope(variant.scope), ifMatchSql(patientEtag))
   const before = db
     .$with('before', {})
     .as(sql`select * from ${patients} where ${and(eq(patients.id, placeholder('id')), isChangeable)} for no key update`)

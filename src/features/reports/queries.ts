@@ -6,7 +6,7 @@ import {
   getDailyLimit,
 } from '../../access/daily-limits.ts'
 import { assertPatientAccess } from '../../access/patient-access.ts'
-import { canSeePatient, inScope, notDeleted } from '../../access/visibility.ts'
+import { canSeePatient, narrowToScope, notDeleted } from '../../access/visibility.ts'
 import { auditedDelete } from '../../audit/audited-delete.ts'
 import { auditEntryCte, auditParams } from '../../audit/entry-cte.ts'
 import type { Config } from '../../config.ts'
@@ -39,7 +39,7 @@ const reportStatement = preparedStatement((db: DatabaseOrTransaction, variant: R
       serverColumns: {
         ...reportColumns,
         etag: reportEtag,
-        inScope: sql<boolean>`${inScope(variant.scope) ?? sql`true`}`,
+        inScope: sql<boolean>`${narrowToScope(variant.scope) ?? sql`true`}`,
       },
     },
     (fields) =>
@@ -151,7 +151,7 @@ export async function findUploadLimitProblem(
 }
 
 const deleteReportStatement = preparedStatement((db: DatabaseOrTransaction, { scope }: ReportVariant) => {
-  const isDeletable = and(reportIsVisible({ scope }), inScope(scope), ifMatchSql(reportEtag))
+  const isDeletable = and(reportIsVisible({ scope }), narrowToScope(scope), ifMatchSql(reportEtag))
   return auditedDelete(db, reports, {
     resource: 'report',
     auditedColumns: auditedReportColumns,

@@ -31,7 +31,7 @@ export async function uploadReport(c: Context<GuardedEnv>, patientId: string) {
       return inspectedFile
     })
     const inspectedFile = form.file?.result
-    const { data, errors } = validateForm(form)
+    const { data, errors } = safeParseForm(form)
     if (!data || !inspectedFile || errors.length > 0) throw new Problem('bad-request', { errors })
     const { file: filename, ...fields } = data
     const answer = await withIdempotency(c, {
@@ -62,7 +62,7 @@ export async function uploadReport(c: Context<GuardedEnv>, patientId: string) {
 type ReportForm = Awaited<ReturnType<typeof readMultipartForm<InspectedFile | undefined>>>
 
 /** The form's values, and all its faults. */
-function validateForm({ fields, file, errors }: ReportForm) {
+function safeParseForm({ fields, file, errors }: ReportForm) {
   const parsed = NewReport.safeParse({ ...fields, file: file?.name })
   const allErrors: FieldError[] = [...errors, ...toFieldErrors(parsed.error?.issues ?? [])]
   if (file?.result?.size === 0) allErrors.push({ path: 'file', message: 'must not be empty', code: 'too_small' })

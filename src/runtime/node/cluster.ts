@@ -47,7 +47,7 @@ export function superviseWorkers(config: Config): void {
   const stopNow = stopOnSignal({ logger, flushLog: flushAndWait, timeoutMs: workersStopTimeoutMs, stop })
 
   /** Why, now that a process has ended, no other is started; undefined where one is. */
-  function reasonToEnd(isOrderly: boolean): string | undefined {
+  function findReasonToEnd(isOrderly: boolean): string | undefined {
     if ((!started && !isOrderly) || failedStarts >= maxFailedStarts) return 'processes die as they start'
     // Node closes it with the last that has it.
     if (activated && workers.size === 0) return 'no process has the socket of systemd any more'
@@ -76,7 +76,7 @@ export function superviseWorkers(config: Config): void {
         return
       }
       if (!isOrderly && !served) failedStarts += 1
-      const reason = reasonToEnd(isOrderly)
+      const reason = findReasonToEnd(isOrderly)
       const then = reason ? '' : ', another is started'
       if (isOrderly) logger.info({ msg: `a process stopped${then}`, worker: pid })
       // The first one has said why it could not start.

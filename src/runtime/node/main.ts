@@ -4,9 +4,9 @@ import { createServer } from 'node:http'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { count } from 'drizzle-orm'
-import { MemorySessionCache } from '../../access/authenticate.ts'
+import { MemoryAuthenticationCache } from '../../access/authenticate.ts'
 import { createRateLimiters } from '../../access/rate-limits.ts'
-import { importTokenKeys } from '../../access/tokens.ts'
+import { importHmacKeys } from '../../access/tokens.ts'
 import { app } from '../../app.ts'
 import { replaySpool, saveToSpool } from '../../audit/spool.node.ts'
 import { createAuditWriter, flushAtShutdown } from '../../audit/writer.ts'
@@ -127,8 +127,8 @@ async function startServer(config: Config, worker?: Worker) {
     metrics,
     tracing,
     passwordHasher,
-    tokenKeys: await importTokenKeys(config),
-    sessionCache: new MemorySessionCache(),
+    hmacKeys: await importHmacKeys(config),
+    authenticationCache: new MemoryAuthenticationCache(),
     rateLimiters: createRateLimiters(config),
   }
 

@@ -32,10 +32,10 @@ export function stopOnSignal({ logger, flushLog, timeoutMs, stop }: StopOptions)
     if (stoppingSinceMs !== undefined) return
     const start = performance.now()
     stoppingSinceMs = start
-    const took = () => Math.round(performance.now() - start)
+    const getElapsedMs = () => Math.round(performance.now() - start)
     logger[level]({ msg: 'stopping', reason })
     setTimeout(() => {
-      logger.error({ msg: 'stopped before all was finished', ms: took() })
+      logger.error({ msg: 'stopped before all was finished', ms: getElapsedMs() })
       process.exit(1)
     }, timeoutMs)
     const failed = (err: unknown) => {
@@ -45,7 +45,7 @@ export function stopOnSignal({ logger, flushLog, timeoutMs, stop }: StopOptions)
     void stop(reason)
       .catch(failed)
       .then(async (code) => {
-        logger.info({ msg: 'stopped', ms: took() })
+        logger.info({ msg: 'stopped', ms: getElapsedMs() })
         await flushLog()
         process.exit(code)
       })

@@ -34,7 +34,7 @@ export async function loadConfig(source: NodeJS.ProcessEnv): Promise<Config> {
  * The settings of a command, which signs no token: a JWT_SECRET is none of its business, and none is made.
  * @throws {ConfigError}
  */
-export const loadCommandConfig = (source: NodeJS.ProcessEnv, { keepsFiles = false } = {}): Config => {
+export const parseCommandConfig = (source: NodeJS.ProcessEnv, { keepsFiles = false } = {}): Config => {
   const secrets = { JWT_SECRET: randomBytes(32).toString('base64url'), JWT_SECRET_PREVIOUS: undefined }
   return parseConfig({ ...source, ...secrets }, { keepsFiles })
 }

@@ -1,19 +1,19 @@
-import { MemorySessionCache } from '../../access/authenticate.ts'
+import { MemoryAuthenticationCache } from '../../access/authenticate.ts'
 import { auditLogFullProblem } from '../../access/can.ts'
 import { createRateLimiters, type RateLimitBinding } from '../../access/rate-limits.ts'
-import { importTokenKeys } from '../../access/tokens.ts'
+import { importHmacKeys } from '../../access/tokens.ts'
 import { app } from '../../app.ts'
 import { UnwrittenEntries } from '../../audit/unwritten-entries.worker.ts'
 import { createAuditWriter } from '../../audit/writer.ts'
 import { type Config, ConfigError, findMisspeltSettings, parseConfig } from '../../config.ts'
 import type {
+  AuthenticationCache,
   Dependencies,
   DocsAssets,
+  HmacKeys,
   Logger,
   PasswordHasher,
   RateLimiters,
-  SessionCache,
-  TokenKeys,
 } from '../../context.ts'
 import { closeDatabase, connectDatabase } from '../../database/client.ts'
 import { withDjangoHashes } from '../../features/auth/passwords.django.ts'
@@ -52,9 +52,9 @@ type Isolate = {
   unwritten: UnwrittenEntries
   config: Config
   logger: Logger
-  tokenKeys: TokenKeys
+  hmacKeys: HmacKeys
   passwordHasher: PasswordHasher
-  sessionCache: SessionCache
+  authenticationCache: AuthenticationCache
   rateLimiters: RateLimiters
   passwordQueue: PasswordQueue
 }
@@ -69,9 +69,9 @@ async function createIsolate(bindings: WorkerBindings): Promise<Isolate> {
     unwritten: new UnwrittenEntries(),
     config,
     logger,
-    tokenKeys: await importTokenKeys(config),
+    hmacKeys: await importHmacKeys(config),
     passwordHasher: withDjangoHashes(await createWorkerPasswordHasher()),
-    sessionCache: new MemorySessionCache(),
+    authenticationCache: new MemoryAuthenticationCache(),
     rateLimiters: createRateLimiters(config, {
       account: bindings.ACCOUNT_REQUESTS,
       clientAddress: bindings.ADDRESS_REQUESTS,

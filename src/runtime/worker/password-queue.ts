@@ -33,7 +33,7 @@ export class PasswordQueue {
   async waitForTurn(): Promise<() => void> {
     if (this.#tickets.length >= maxActiveRequests + maxWaitingRequests) throw tooManyWaitingProblem()
     const ticket: QueueTicket = { seenAtMs: Date.now() }
-    const latest = ticket.seenAtMs + maxRequestWaitMs
+    const deadlineMs = ticket.seenAtMs + maxRequestWaitMs
     const leave = () => {
       this.#tickets = this.#tickets.filter((other) => other !== ticket)
     }
@@ -41,7 +41,7 @@ export class PasswordQueue {
     for (;;) {
       const before = this.#countBefore(ticket)
       if (before < maxActiveRequests) return leave
-      if (ticket.seenAtMs > latest) {
+      if (ticket.seenAtMs > deadlineMs) {
         leave()
         throw tooManyWaitingProblem()
       }
