@@ -156,4 +156,58 @@ export const equivalents: { file: string; before: string; after: string; reason:
     after: '<',
     reason: 'A seal of nothing is none that was made.',
   },
+  {
+    file: 'src/access/authenticate.ts',
+    before: 'false',
+    after: 'true',
+    reason: 'The database is asked for the session each time: slower, with the same outcome.',
+  },
+  {
+    file: 'src/database/pool/transaction.ts',
+    before: 'if (this.#abortError !== undefined)',
+    after: 'if (false)',
+    reason: 'The commit looks again, and the statements in between are refused by PostgreSQL (25P02).',
+  },
+  {
+    file: 'src/database/pool/transaction.ts',
+    before: 'true',
+    after: 'false',
+    reason: 'A rollback over a connection that was lost goes to nobody: the pool has given the client up.',
+  },
+  {
+    file: 'src/database/pool/transaction.ts',
+    before: 'false',
+    after: 'true',
+    reason: 'Drizzle says with each statement whether it is prepared.',
+  },
+  {
+    file: 'src/database/errors.ts',
+    before: '&&',
+    after: '||',
+    reason: 'An error of PostgreSQL has a constraint that is text, or none.',
+  },
+  {
+    file: 'src/features/auth/schema.ts',
+    before: '||',
+    after: '&&',
+    reason: 'The migration makes the column, and has the expression of its own.',
+  },
+  {
+    file: 'src/features/calendar/queries.ts',
+    before: 'true',
+    after: 'false',
+    reason: 'The value is read by nobody: the statement is there for its lock.',
+  },
+  {
+    file: 'src/idempotency/queries.ts',
+    before: '<=',
+    after: '<',
+    reason: 'A day ends at a moment of a microsecond, which nothing can be made to hit.',
+  },
+  {
+    file: 'src/audit/spool.node.ts',
+    before: 'true',
+    after: 'false',
+    reason: 'A file that another process has removed is passed over all the same.',
+  },
 ]

@@ -209,6 +209,17 @@ describe('Changes', () => {
     },
   )
 
+  it('of many changes of one version of one’s own account one succeeds', async () => {
+    for (const _ of rounds.slice(0, 5)) {
+      const { access: token } = await api.register('Changed at once')
+      const etag = (await api.send('GET', '/api/auth/me', undefined, { token })).headers.get('ETag') ?? ''
+      const answers = await times(10, (n) =>
+        either(n).send('PATCH', '/api/auth/me', { name: `Name ${n}` }, { token, headers: { 'If-Match': etag } }),
+      )
+      expect(statuses(answers)).toEqual([200, ...Array(9).fill(412)])
+    }
+  })
+
   it('of many changes of a password at once one succeeds, and its reset token is used once', async () => {
     for (const round of rounds.slice(0, 8)) {
       const person = await api.register('Password')
