@@ -1,4 +1,5 @@
 import type { TagDescription } from '../openapi/tag-description.ts'
+import { apiIndex } from './routes.ts'
 
 /** With the document and its page: the last of the tags has what no other one has. */
 export const operationTag: TagDescription = {
@@ -7,14 +8,6 @@ export const operationTag: TagDescription = {
   openPaths: /^\//,
   examples: {
     Health: { status: 'ok' },
-    Index: {
-      name: 'Hospital API',
-      documentation: '/docs',
-      openapi: '/openapi.json',
-      health: '/healthz',
-      ready: '/readyz',
-      api: '/api',
-      firstStep: 'POST /api/auth/register { name, email, password }',
-    },
+    Index: apiIndex,
   },
 }

@@ -23,6 +23,17 @@ const IndexResponse = z
   })
   .meta({ id: 'Index' })
 
+/** What `GET /` answers, and the document's example of it. */
+export const apiIndex = {
+  name: 'Hospital API',
+  documentation: '/docs',
+  openapi: '/openapi.json',
+  health: '/healthz',
+  ready: '/readyz',
+  api: '/api',
+  firstStep: 'POST /api/auth/register { name, email, password }',
+}
+
 /** Compared by hash: how long it takes tells nothing of the token, nor of its length. */
 const isSameToken = (a: string, b: string) => timingSafeEqual(Buffer.from(hashToken(a)), Buffer.from(hashToken(b)))
 
@@ -46,19 +57,7 @@ export const observabilityRoutes = new Hono<AppEnv>()
       summary: 'Say what this is and where to go',
       responds: jsonResponse(IndexResponse),
     }),
-    (c) =>
-      c.json(
-        {
-          name: 'Hospital API',
-          documentation: '/docs',
-          openapi: '/openapi.json',
-          health: '/healthz',
-          ready: '/readyz',
-          api: '/api',
-          firstStep: 'POST /api/auth/register { name, email, password }',
-        },
-        200,
-      ),
+    (c) => c.json(apiIndex, 200),
   )
   .get(
     '/healthz',
